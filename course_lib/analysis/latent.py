@@ -1,0 +1,48 @@
+"""From a trained model back to the cells: the latent state, and the reconstruction it gives.
+
+Axes: N cells, G genes, L latent dimensions. Models are asked in evaluation mode, so dropout is off and answers repeat.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from course_lib.data.cells import Cells
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode the model was in comes back at the end."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def point(code: Tensor | Distribution) -> Tensor:
+    """One value for what a model returned: a tensor as it is, a distribution's mean."""
+    return code.mean if isinstance(code, Distribution) else code
+
+
+def get_latent_representation(model: nn.Module, cells: Cells) -> np.ndarray:
+    """The code of each cell: z for an autoencoder, the mean of q(z∣x) for a VAE.
+
+    Returns
+    -------
+    (N, L) float32.  Store it as ``adata.obsm["X_…"]``.
+    """
+    with evaluating(model):
+        return point(model.encode(cells.x)).cpu().numpy()
+
+
+def get_reconstruction(model: nn.Module, cells: Cells) -> np.ndarray:
+    """decode(encode(x)): (N, G), the decoder's mean at the posterior mean where the model is a VAE."""
+    with evaluating(model):
+        return point(model.decode(point(model.encode(cells.x)))).cpu().numpy()

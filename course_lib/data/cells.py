@@ -1,0 +1,189 @@
+"""The gate: what enters a model has passed here, and is a ``Cells``.
+
+Axes: N cells, G genes, B batches.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+import torch
+from anndata import AnnData
+from torch import Tensor
+
+from course_lib.data.checks import COUNT_CHECKS, EXPRESSION_CHECKS, Check, Table
+
+ONLY_BATCH = "all cells"  # the name of the one batch when no batch_key is given
+
+
+@dataclass(frozen=True, eq=False)  # eq: two tensors compare elementwise, which is no yes or no
+class Cells:
+    """What a model sees of N cells.
+
+    Make one with ``cells_from_counts`` or ``cells_from_expression``, which check what goes in.
+    ``genes`` and ``batches`` let a trained model refuse cells measured on other genes, or from a batch it never saw.
+    """
+
+    x: Tensor  # (N, G) float32: counts, or continuous expression
+    batch: Tensor  # (N,) int64 codes into `batches`
+    genes: tuple[str, ...]  # G names, in the order of x's columns
+    batches: tuple[str, ...]  # B names
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Tensor | np.ndarray | slice) -> "Cells":
+        """Several cells at once: integer positions, a boolean mask or a slice, in one indexing call per tensor."""
+        if not isinstance(index, Tensor | np.ndarray | slice):
+            raise TypeError(
+                f"cells[index] takes a tensor, an array or a slice, not {type(index).__name__}: "
+                "for one cell write cells[i:i + 1]."
+            )
+        if isinstance(index, np.ndarray):
+            index = torch.from_numpy(index)
+        return Cells(self.x[index], self.batch[index], self.genes, self.batches)
+
+    def to(self, device: torch.device | str) -> "Cells":
+        return Cells(self.x.to(device), self.batch.to(device), self.genes, self.batches)
+
+    @property
+    def n_genes(self) -> int:
+        return self.x.shape[1]
+
+
+def cells_from_counts(data: Any, *, layer: str | None = None, batch_key: str | None = None) -> Cells:
+    """Check that ``data`` holds raw counts, and hand them to a model.
+
+    Parameters
+    ----------
+    data : AnnData, or a plain (N, G) table: array, tensor, SciPy sparse matrix or data frame (cells in rows).
+    layer : name in ``data.layers``; None takes ``data.X``.
+    batch_key : column of ``data.obs`` that says which batch a cell came from; None puts all cells in one batch.
+
+    Returns
+    -------
+    Cells, with dense float32 copies of the counts. ``data`` is not changed.
+
+    Raises
+    ------
+    ValueError : values that are not counts (negative, not whole, NaN, infinite, above 2²⁴), a cell without counts,
+        duplicate names, no cells, no genes, a table that is not two-dimensional or not of numbers, an unknown
+        ``layer`` or ``batch_key``, a cell without a batch. The message says what, where first, and what to do.
+    """
+    return _pass_gate(data, COUNT_CHECKS, layer, batch_key)
+
+
+def cells_from_expression(data: Any, *, layer: str | None = None, batch_key: str | None = None) -> Cells:
+    """Check that ``data`` holds finite numbers, and hand them to a model: log-normalised, scaled or bulk expression.
+
+    Parameters, result and errors are those of ``cells_from_counts``, except that values may be negative or
+    fractional and a row may be all zeros.
+    """
+    return _pass_gate(data, EXPRESSION_CHECKS, layer, batch_key)
+
+
+def _pass_gate(data: Any, checks: tuple[Check, ...], layer: str | None, batch_key: str | None) -> Cells:
+    table = _read_table(data, layer)
+    for check in checks:
+        check(table)
+    codes, batches = _read_batches(data, batch_key, table)
+    dense = table.values if isinstance(table.values, np.ndarray) else table.values.toarray()
+    return Cells(
+        x=torch.from_numpy(np.array(dense, dtype=np.float32, order="C")),  # a copy: the caller's table stays theirs
+        batch=torch.from_numpy(codes),
+        genes=tuple(table.genes),
+        batches=batches,
+    )
+
+
+def _read_table(data: Any, layer: str | None) -> Table:
+    """Find the numbers and their names, and insist that they are numbers in two dimensions."""
+    if isinstance(data, AnnData):
+        values, source = _choose_layer(data, layer)
+        cells, genes = [str(name) for name in data.obs_names], [str(name) for name in data.var_names]
+        return Table(_as_numbers(values, source), cells, genes, source)
+    if layer is not None:
+        raise ValueError(
+            f"layer={layer!r} needs an AnnData, and data is a {type(data).__name__}: "
+            "pass the AnnData, or leave layer out."
+        )
+    values = _as_numbers(data, "data")
+    if isinstance(data, pd.DataFrame):
+        return Table(values, [str(name) for name in data.index], [str(name) for name in data.columns], "data")
+    n_cells, n_genes = values.shape
+    return Table(values, [f"cell_{i}" for i in range(n_cells)], [f"gene_{j}" for j in range(n_genes)], "data")
+
+
+def _choose_layer(data: AnnData, layer: str | None) -> tuple[Any, str]:
+    if data.isbacked:
+        raise ValueError(f"data is read from {data.filename} as needed (backed); call data.to_memory() first.")
+    if layer is None:
+        if data.X is None:
+            raise ValueError(f"data.X is missing. Pass layer=… : {_those_there('data.layers', data.layers)}.")
+        return data.X, "data.X"
+    if layer not in data.layers:
+        raise ValueError(
+            f"layer={layer!r} is not in data.layers. Choose from {_those_there('data.layers', data.layers)}, "
+            "or leave layer out to use data.X."
+        )
+    return data.layers[layer], f"data.layers[{layer!r}]"
+
+
+def _those_there(where: str, keys: Any) -> str:
+    names = [repr(str(key)) for key in keys]
+    return f"what {where} has: {', '.join(names)}" if names else f"what {where} has: nothing"
+
+
+def _as_numbers(values: Any, source: str) -> Any:
+    """Return (N, G) numbers: an ndarray, or a CSR matrix if ``values`` is sparse."""
+    if scipy.sparse.issparse(values):
+        values = values.tocsr(copy=True)
+        values.sum_duplicates()  # in the copy: two entries for one place would each be checked for themselves
+    elif isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    else:
+        try:
+            values = np.asarray(values)
+        except ValueError as error:  # nested lists of unequal lengths
+            raise ValueError(
+                f"{source} is not a table: {error}. Give every cell the same number of genes."
+            ) from error
+    if values.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{source} holds {values.dtype} values, not numbers. Convert it, for example with .astype('float32'), "
+            "and keep names and labels outside the table."
+        )
+    if values.ndim != 2:
+        raise ValueError(
+            f"{source} has shape {tuple(values.shape)}, which is {values.ndim}-D: cells in rows and genes in columns "
+            "are needed, (N, G). For one cell use values[None, :]."
+        )
+    return values
+
+
+def _read_batches(data: Any, batch_key: str | None, table: Table) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Codes (N,) int64 and the names of the batches that occur, in the order of categories or sorted."""
+    if batch_key is None:
+        return np.zeros(len(table.cells), dtype=np.int64), (ONLY_BATCH,)
+    if not isinstance(data, AnnData):
+        raise ValueError(
+            f"batch_key={batch_key!r} needs an AnnData, and data is a {type(data).__name__}: "
+            "pass an AnnData with the batches in obs, or leave batch_key out."
+        )
+    if batch_key not in data.obs:
+        raise ValueError(
+            f"batch_key={batch_key!r} is not in data.obs. Choose from {_those_there('data.obs', data.obs.columns)}."
+        )
+    labels = data.obs[batch_key]
+    missing = np.flatnonzero(labels.isna().to_numpy() | (labels.astype(str).str.strip() == "").to_numpy())
+    if len(missing):
+        raise ValueError(
+            f"data.obs[{batch_key!r}] has no value for {len(missing):,} cells, first cell "
+            f"{table.cells[missing[0]]!r} (row {missing[0]}). Fill in their batch, or remove these cells."
+        )
+    if not isinstance(labels.dtype, pd.CategoricalDtype):
+        labels = labels.astype("category")
+    labels = labels.cat.remove_unused_categories()
+    return labels.cat.codes.to_numpy(dtype=np.int64), tuple(str(name) for name in labels.cat.categories)

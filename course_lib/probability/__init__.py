@@ -1,0 +1,1 @@
+"""The mathematics of the course: densities, divergences, bounds, gradients. No networks, no data."""

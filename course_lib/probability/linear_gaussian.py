@@ -1,0 +1,101 @@
+"""The linear-Gaussian model, where evidence and posterior are exact in any number of dimensions.
+
+Probabilistic PCA (Tipping and Bishop 1999, https://doi.org/10.1111/1467-9868.00196):
+
+    z ~ N(0, I_L),    x | z ~ N(W z + b, σ² I_G).
+
+Axes: N data points, G features, L latent dimensions. W: (G, L), b: (G,), σ: a positive scalar.
+It is a VAE whose decoder is linear; everything a VAE approximates is a formula here, so this module is the oracle.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import LowRankMultivariateNormal, MultivariateNormal, kl_divergence
+
+
+@dataclass(frozen=True)
+class LinearGaussian:
+    """p(z) = N(0, I), p(x∣z) = N(Wz + b, σ²I). Raises ValueError where the shapes do not fit or σ ≤ 0."""
+
+    weight: Tensor  # (G, L)
+    bias: Tensor  # (G,)
+    sigma: Tensor  # scalar, > 0
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
+            raise ValueError(
+                f"weight, bias: expected (G, L) and (G,), found {tuple(self.weight.shape)} and {tuple(self.bias.shape)}; "
+                "store W with one row per feature."
+            )
+        if self.sigma.numel() != 1 or not bool(self.sigma > 0):
+            raise ValueError(f"sigma: expected one number > 0, found {self.sigma}; it is a standard deviation.")
+
+    def evidence(self) -> LowRankMultivariateNormal:
+        """p(x) = N(b, W Wᵀ + σ² I): batch shape (), event shape (G,)."""
+        return LowRankMultivariateNormal(self.bias, self.weight, self.sigma**2 * torch.ones_like(self.bias))
+
+    def posterior(self, x: Tensor) -> MultivariateNormal:
+        """p(z∣x) = N(M⁻¹Wᵀ(x − b), σ²M⁻¹) with M = WᵀW + σ²I.  x: (N, G).  Batch shape (N,), event shape (L,)."""
+        n_latent = self.weight.shape[1]
+        identity = torch.eye(n_latent, dtype=x.dtype)
+        precision = (self.weight.T @ self.weight) / self.sigma**2 + identity  # (L, L) = M / σ²
+        mean = torch.linalg.solve(precision, self.weight.T @ (x - self.bias).T).T / self.sigma**2  # (N, L)
+        return MultivariateNormal(mean, precision_matrix=precision)
+
+    def elbo(self, x: Tensor, q: MultivariateNormal) -> Tensor:
+        r"""ELBO = E_q[log p(x∣z)] − KL(q ‖ p(z)) in closed form, for any Gaussian q.
+
+        .. math:: \log N(x;\,Wm+b,\,σ^2 I) - \tfrac{1}{2σ^2}\mathrm{tr}(W S W^\top) - KL(N(m, S)\,‖\,N(0, I))
+
+        Parameters
+        ----------
+        x : (N, G).   q : batch shape (N,), event shape (L,), mean m and covariance S.
+
+        Returns
+        -------
+        (N,) in nats, never above ``evidence().log_prob(x)``.
+        """
+        n_features, n_latent = self.weight.shape
+        mean_x = q.mean @ self.weight.T + self.bias  # (N, G)
+        spread = torch.einsum("gl,nlm,gm->n", self.weight, q.covariance_matrix, self.weight)  # tr(W S Wᵀ)
+        squared_error = (x - mean_x).square().sum(-1) + spread  # E_q ‖x − Wz − b‖²
+        reconstruction = -0.5 * squared_error / self.sigma**2 - 0.5 * n_features * torch.log(
+            2 * torch.pi * self.sigma**2
+        )
+        prior = MultivariateNormal(torch.zeros(n_latent, dtype=x.dtype), torch.eye(n_latent, dtype=x.dtype))
+        return reconstruction - kl_divergence(q, prior)
+
+    def best_diagonal(self, x: Tensor) -> MultivariateNormal:
+        """The q with a diagonal covariance that maximises the ELBO: the posterior's mean, variances 1 / precision_ll.
+
+        It equals the posterior only where WᵀW is diagonal (Bishop 2006, section 10.1.2).
+        """
+        exact = self.posterior(x)
+        variance = 1 / torch.diagonal(exact.precision_matrix, dim1=-2, dim2=-1)  # (N, L)
+        return MultivariateNormal(exact.mean, torch.diag_embed(variance))
+
+
+def maximum_likelihood(x: Tensor, n_latent: int) -> LinearGaussian:
+    """The W, b, σ that maximise log p(x): eigenvectors of the covariance, each shortened by the noise.
+
+    Tipping and Bishop 1999, equations 7 and 8: σ² is the mean of the discarded eigenvalues, and
+    W = U (Λ − σ²I)^½ for the L largest.
+
+    Parameters
+    ----------
+    x : (N, G).   n_latent : L, 1 ≤ L < min(N, G).
+    """
+    n_cells, n_features = x.shape
+    if not 1 <= n_latent < min(n_cells, n_features):
+        raise ValueError(
+            f"n_latent: expected 1 ≤ n_latent < min(N, G) = {min(n_cells, n_features)}, found {n_latent}; "
+            "the noise needs at least one dimension of its own."
+        )
+    bias = x.mean(0)
+    eigenvalues, eigenvectors = torch.linalg.eigh(torch.cov((x - bias).T, correction=0))  # ascending
+    eigenvalues, eigenvectors = eigenvalues.flip(0), eigenvectors.flip(1)
+    variance = eigenvalues[n_latent:].mean()
+    weight = eigenvectors[:, :n_latent] * (eigenvalues[:n_latent] - variance).clamp(min=0).sqrt()
+    return LinearGaussian(weight, bias, variance.sqrt())

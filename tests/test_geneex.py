@@ -1,0 +1,45 @@
+"""GENEEX's architecture, and the memory predicted for it against what PyTorch allocates."""
+
+import subprocess
+import sys
+
+import torch
+
+from course_lib.models.geneex import GENEEX, training_memory
+
+STEP = """
+import resource, sys, torch
+from course_lib.data.cells import cells_from_expression
+from course_lib.models.geneex import GENEEX
+n_genes = int(sys.argv[1])
+cells = cells_from_expression(torch.randn(80, n_genes))
+warm = torch.nn.Linear(2, 2); torch.optim.Adam(warm.parameters()).step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+model = GENEEX(n_genes)
+optimizer = torch.optim.Adam(model.parameters())
+for _ in range(2):
+    model.loss(cells)["loss"].backward(); optimizer.step()
+print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+
+
+def test_the_count_of_parameters_is_pytorchs():
+    model = GENEEX(1000)
+    assert training_memory(1000, 128, (2048, 1024), 64).parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_the_latent_layer_and_the_output_are_linear():
+    torch.manual_seed(0)
+    model = GENEEX(50).eval()
+    x = torch.randn(20, 50)
+    assert float(model.encode(x).min()) < 0 and float(model(x).min()) < 0
+    kinds = [type(layer).__name__ for layer in model.encoder]
+    assert kinds == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
+
+
+def test_predicted_memory_is_within_a_fifth_of_what_a_training_step_takes():
+    n_genes = 20_000
+    run = subprocess.run([sys.executable, "-c", STEP, str(n_genes)], capture_output=True, text=True, check=True)
+    predicted = training_memory(n_genes, 128, (2048, 1024), batch_size=80).total
+    measured = int(run.stdout)
+    assert abs(predicted / measured - 1) < 0.2, f"predicted {predicted / 1e6:.0f} MB, measured {measured / 1e6:.0f} MB"

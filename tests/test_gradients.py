@@ -1,0 +1,62 @@
+"""Both gradient estimators on an integrand whose gradient is known: E‖z − a‖² = Σ (μ_d − a_d)² + σ_d²."""
+
+import pytest
+import scipy.stats
+import torch
+
+from course_lib.probability.gradients import reparameterised_samples, score_function_samples, total_variance
+
+ESTIMATORS = [score_function_samples, reparameterised_samples]
+
+
+def setting(n_dims, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    mu = torch.randn(n_dims, generator=generator, dtype=torch.float64)
+    sigma = 0.5 + torch.rand(n_dims, generator=generator, dtype=torch.float64)
+    a = torch.randn(n_dims, generator=generator, dtype=torch.float64)
+    exact = torch.cat([2 * (mu - a), 2 * sigma])
+    return mu, sigma, lambda z: (z - a).square().sum(-1), exact
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("n_dims", [1, 4])
+def test_both_estimators_are_unbiased(estimator, n_dims):
+    mu, sigma, f, exact = setting(n_dims)
+    samples = estimator(f, mu, sigma, 400_000, torch.Generator().manual_seed(1))
+    standard_error = samples.std(0) / len(samples) ** 0.5
+    assert ((samples.mean(0) - exact) / standard_error).abs().max() < 4
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_z_scores_over_repeats_are_standard_normal(estimator):
+    mu, sigma, f, exact = setting(2)
+    generator = torch.Generator().manual_seed(2)
+    z_scores = []
+    for _ in range(300):
+        samples = estimator(f, mu, sigma, 4_000, generator)
+        z_scores.append(((samples.mean(0) - exact) / (samples.std(0) / len(samples) ** 0.5))[0])
+    assert scipy.stats.kstest(torch.stack(z_scores).numpy(), "norm").pvalue > 0.001
+
+
+def test_pathwise_variance_agrees_with_its_closed_form():
+    mu, sigma, f, _ = setting(3)
+    samples = reparameterised_samples(f, mu, sigma, 400_000, torch.Generator().manual_seed(3))
+    # ∂/∂μ_d = 2(μ_d − a_d + σ_d ε): variance 4σ_d².
+    torch.testing.assert_close(samples[:, :3].var(0), 4 * sigma**2, rtol=0.02, atol=0)
+
+
+def test_the_score_function_is_the_noisier_one_and_worsens_with_dimension():
+    ratios = []
+    for n_dims in (1, 16):
+        mu, sigma, f, _ = setting(n_dims)
+        variances = [total_variance(e(f, mu, sigma, 50_000, torch.Generator().manual_seed(4))) for e in ESTIMATORS]
+        ratios.append(float(variances[0] / variances[1]))
+    assert 1 < ratios[0] < ratios[1]
+
+
+def test_reparameterised_samples_leave_no_gradient_behind():
+    mu, sigma, f, _ = setting(2)
+    mu.requires_grad_()
+    samples = reparameterised_samples(f, mu, sigma, 10, torch.Generator().manual_seed(0))
+    assert not samples.requires_grad or samples.shape == (10, 4)
+    assert mu.grad is None

@@ -1,0 +1,120 @@
+"""The linear-Gaussian model against SciPy's multivariate normal, quadrature in two dimensions, and scikit-learn."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+from torch.distributions import MultivariateNormal
+
+from course_lib.probability.linear_gaussian import LinearGaussian, maximum_likelihood
+
+
+def a_model(n_features=6, n_latent=2, sigma=0.5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(n_features, n_latent, generator=generator, dtype=torch.float64)
+    bias = torch.randn(n_features, generator=generator, dtype=torch.float64)
+    return LinearGaussian(weight, bias, torch.tensor(sigma, dtype=torch.float64))
+
+
+def random_q(n, n_latent, seed, diagonal=False):
+    generator = torch.Generator().manual_seed(seed)
+    factor = torch.randn(n, n_latent, n_latent, generator=generator, dtype=torch.float64) * 0.7
+    covariance = factor @ factor.mT + 0.05 * torch.eye(n_latent, dtype=torch.float64)
+    if diagonal:
+        covariance = torch.diag_embed(torch.diagonal(covariance, dim1=-2, dim2=-1))
+    return MultivariateNormal(torch.randn(n, n_latent, generator=generator, dtype=torch.float64), covariance)
+
+
+def test_evidence_agrees_with_scipy():
+    model, x = a_model(), torch.randn(20, 6, dtype=torch.float64) * 2
+    covariance = model.weight.numpy() @ model.weight.numpy().T + float(model.sigma) ** 2 * np.eye(6)
+    expected = scipy.stats.multivariate_normal(model.bias.numpy(), covariance).logpdf(x.numpy())
+    np.testing.assert_allclose(model.evidence().log_prob(x), expected, rtol=1e-10)
+
+
+def test_posterior_is_the_normalised_joint_on_a_grid():
+    model, x = a_model(), torch.randn(3, 6, dtype=torch.float64)
+    axis = torch.linspace(-7, 7, 701, dtype=torch.float64)
+    z = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    mean_x = z @ model.weight.T + model.bias
+    for n in range(3):
+        log_joint = scipy.stats.norm(mean_x.numpy(), float(model.sigma)).logpdf(x[n].numpy()).sum(-1)
+        log_joint = log_joint + scipy.stats.norm.logpdf(z.numpy()).sum(-1)
+        weight = np.exp(log_joint - log_joint.max())
+        weight /= weight.sum()
+        mean = weight @ z.numpy()
+        covariance = (z.numpy() - mean).T @ ((z.numpy() - mean) * weight[:, None])
+        posterior = model.posterior(x[n : n + 1])
+        np.testing.assert_allclose(posterior.mean[0], mean, atol=1e-8)
+        np.testing.assert_allclose(posterior.covariance_matrix[0], covariance, atol=1e-8)
+
+
+def test_closed_form_elbo_agrees_with_monte_carlo():
+    model, x, q = a_model(), torch.randn(2, 6, dtype=torch.float64), random_q(2, 2, seed=1)
+    torch.manual_seed(0)
+    z = q.sample((200_000,))
+    log_joint = torch.distributions.Normal(z @ model.weight.T + model.bias, model.sigma).log_prob(x).sum(
+        -1
+    ) + torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1)
+    draws = log_joint - q.log_prob(z)
+    z_score = (draws.mean(0) - model.elbo(x, q)) / (draws.std(0) / len(draws) ** 0.5)
+    assert z_score.abs().max() < 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(n_features=st.integers(2, 12), n_latent=st.integers(1, 5), sigma=st.floats(0.1, 3), seed=st.integers(0, 10_000))
+def test_log_evidence_is_elbo_plus_kl_in_any_number_of_dimensions(n_features, n_latent, sigma, seed):
+    model = a_model(n_features, n_latent, sigma, seed)
+    torch.manual_seed(seed)
+    x = torch.randn(4, n_features, dtype=torch.float64)
+    q = random_q(4, n_latent, seed)
+    elbo, evidence = model.elbo(x, q), model.evidence().log_prob(x)
+    gap = torch.distributions.kl_divergence(q, model.posterior(x))
+    torch.testing.assert_close(elbo + gap, evidence, rtol=1e-9, atol=1e-6)
+    assert bool((elbo <= evidence + 1e-8).all())
+    torch.testing.assert_close(model.elbo(x, model.posterior(x)), evidence, rtol=1e-9, atol=1e-7)
+
+
+def test_the_best_diagonal_q_beats_every_other_diagonal_and_misses_the_evidence():
+    model, x = a_model(), torch.randn(5, 6, dtype=torch.float64)
+    best = model.elbo(x, model.best_diagonal(x))
+    for seed in range(30):
+        assert bool((model.elbo(x, random_q(5, 2, seed, diagonal=True)) <= best).all())
+    exact = model.best_diagonal(x)
+    for scale in (0.9, 1.1):  # and its variances are a maximum, not only better than random ones
+        assert bool((model.elbo(x, MultivariateNormal(exact.mean, exact.covariance_matrix * scale)) < best).all())
+    assert bool((model.evidence().log_prob(x) - best > 1e-3).all())
+
+
+def test_the_best_diagonal_q_is_exact_when_the_weights_are_orthogonal():
+    orthogonal = torch.linalg.qr(torch.randn(6, 2, dtype=torch.float64))[0] * torch.tensor([2.0, 0.7])
+    model = LinearGaussian(orthogonal.double(), torch.zeros(6).double(), torch.tensor(0.4).double())
+    x = torch.randn(5, 6, dtype=torch.float64)
+    torch.testing.assert_close(model.elbo(x, model.best_diagonal(x)), model.evidence().log_prob(x))
+
+
+def test_maximum_likelihood_agrees_with_scikit_learns_probabilistic_pca():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(400, 3)) @ generator.normal(size=(3, 8)) * 2 + generator.normal(size=(400, 8)) + 5
+    model = maximum_likelihood(torch.from_numpy(x), 3)
+    # scikit-learn divides by N − 1 where maximum likelihood divides by N: scale its covariance before comparing.
+    expected = PCA(3, svd_solver="full").fit(x).get_covariance() * (399 / 400)
+    ours = model.weight @ model.weight.T + model.sigma**2 * torch.eye(8, dtype=torch.float64)
+    np.testing.assert_allclose(ours, expected, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(model.bias, x.mean(0))
+
+
+@pytest.mark.parametrize("n_latent", [0, 8, 9])
+def test_maximum_likelihood_refuses_to_leave_no_room_for_noise(n_latent):
+    with pytest.raises(ValueError, match=r"n_latent: expected 1 ≤ n_latent < .* found"):
+        maximum_likelihood(torch.randn(20, 8), n_latent)
+
+
+def test_shapes_and_signs_are_checked():
+    with pytest.raises(ValueError, match="weight, bias: expected"):
+        LinearGaussian(torch.ones(4, 2), torch.ones(2), torch.tensor(1.0))
+    with pytest.raises(ValueError, match="sigma: expected one number > 0"):
+        LinearGaussian(torch.ones(4, 2), torch.ones(4), torch.tensor(-1.0))

@@ -1,0 +1,59 @@
+"""Fully connected stacks and the Gaussian encoder: their shape, their numbers, and what they refuse."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from course_lib.networks import GaussianEncoder, fully_connected
+
+
+def test_a_stack_computes_relu_of_affine_maps_and_ends_linear():
+    torch.manual_seed(0)
+    network = fully_connected([5, 7, 3])
+    x = np.random.default_rng(0).normal(size=(4, 5))
+    first, last = [layer for layer in network if isinstance(layer, nn.Linear)]
+    hidden = np.maximum(x @ first.weight.detach().double().numpy().T + first.bias.detach().double().numpy(), 0)
+    expected = hidden @ last.weight.detach().double().numpy().T + last.bias.detach().double().numpy()
+    np.testing.assert_allclose(network.double()(torch.from_numpy(x)).detach(), expected, rtol=1e-12)
+    assert (expected < 0).any()  # a last ReLU would have hidden these
+
+
+def test_dropout_follows_every_hidden_layer_and_not_the_last():
+    kinds = [type(layer).__name__ for layer in fully_connected([5, 7, 6, 3], dropout=0.2)]
+    assert kinds == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
+
+
+def test_the_encoder_gives_one_normal_for_each_cell_and_latent_dimension():
+    encoder = GaussianEncoder(5, (7, 6), 3)
+    q = encoder(torch.randn(4, 5))
+    assert q.batch_shape == (4, 3)
+    assert bool((q.stddev > 0).all())
+
+
+def test_the_variance_head_is_a_log_variance_and_not_a_log_deviation():
+    encoder = GaussianEncoder(5, (7,), 2)
+    nn.init.zeros_(encoder.to_log_variance.weight)
+    nn.init.constant_(encoder.to_log_variance.bias, float(np.log(9.0)))
+    np.testing.assert_allclose(encoder(torch.randn(4, 5)).stddev.detach(), 3.0, rtol=1e-4)
+
+
+def test_sigma_stays_positive_for_an_encoder_that_is_far_too_sure():
+    encoder = GaussianEncoder(5, (7,), 2)
+    nn.init.constant_(encoder.to_log_variance.bias, -1_000.0)
+    q = encoder(torch.randn(4, 5))
+    assert bool(torch.isfinite(q.stddev.log()).all())
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: fully_connected([5]), "sizes: expected two or more widths"),
+        (lambda: fully_connected([5, 0, 3]), "sizes: expected two or more widths ≥ 1"),
+        (lambda: fully_connected([5, 3], dropout=1.0), "dropout: expected 0 ≤ dropout < 1, found 1.0"),
+        (lambda: GaussianEncoder(5, (), 2), "hidden: expected at least one hidden layer"),
+    ],
+)
+def test_impossible_sizes_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
