@@ -47,6 +47,7 @@ def test_on_uncentred_data_without_a_bias_it_finds_another_subspace():
 
 def test_decoding_uses_the_encoders_weights_transposed():
     model = TiedLinearAutoencoder(5, 2)
+    torch.nn.init.normal_(model.bias)
     x = torch.randn(4, 5)
     torch.testing.assert_close(model(x), x @ model.weight @ model.weight.T + model.bias)
 

@@ -79,14 +79,17 @@ def test_log_evidence_is_elbo_plus_kl_in_any_number_of_dimensions(n_features, n_
 
 
 def test_the_best_diagonal_q_beats_every_other_diagonal_and_misses_the_evidence():
-    model, x = a_model(), torch.randn(5, 6, dtype=torch.float64)
-    best = model.elbo(x, model.best_diagonal(x))
+    leaning = torch.tensor([[1.0, 0.8], [0.9, 1.0], [-0.7, -0.9], [0.3, 0.1]], dtype=torch.float64)  # posterior tilts
+    model = LinearGaussian(leaning, torch.zeros(4).double(), torch.tensor(0.5).double())
+    x = torch.randn(5, 4, dtype=torch.float64)
+    best_q = model.best_diagonal(x)
+    best = model.elbo(x, best_q)
+    for scale in (0.5, 0.9, 1.1, 2.0):  # its variances are a maximum
+        other = MultivariateNormal(best_q.mean, best_q.covariance_matrix * scale)
+        assert bool((model.elbo(x, other) < best).all())
     for seed in range(30):
         assert bool((model.elbo(x, random_q(5, 2, seed, diagonal=True)) <= best).all())
-    exact = model.best_diagonal(x)
-    for scale in (0.9, 1.1):  # and its variances are a maximum, not only better than random ones
-        assert bool((model.elbo(x, MultivariateNormal(exact.mean, exact.covariance_matrix * scale)) < best).all())
-    assert bool((model.evidence().log_prob(x) - best > 1e-3).all())
+    assert bool((model.evidence().log_prob(x) - best > 0.1).all())
 
 
 def test_the_best_diagonal_q_is_exact_when_the_weights_are_orthogonal():

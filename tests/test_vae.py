@@ -23,6 +23,7 @@ def a_linear_vae() -> tuple[VAE, LinearGaussian]:
     vae.decoder.to_mean = linear
     with torch.no_grad():
         linear.weight.mul_(3)
+        vae.encoder.to_log_variance.bias.fill_(-1.0)  # a q that is far from the prior: each term of the ELBO counts
     return vae, LinearGaussian(linear.weight.detach(), linear.bias.detach(), torch.tensor(0.7).double())
 
 

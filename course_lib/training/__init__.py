@@ -1,0 +1,7 @@
+"""One training loop for every model of the course. ``fit.py`` is the loop; every other file serves it."""
+
+from course_lib.training.divergence import TrainingDiverged
+from course_lib.training.fit import fit
+from course_lib.training.split import split_indices
+
+__all__ = ["TrainingDiverged", "fit", "split_indices"]

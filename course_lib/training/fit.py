@@ -1,0 +1,115 @@
+"""The training loop of the course, for every model."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+
+from course_lib.training.checkpoint import Checkpoint
+from course_lib.training.divergence import stop_unless_finite
+from course_lib.training.early_stopping import EarlyStopping
+from course_lib.training.history import History
+from course_lib.training.minibatches import minibatches
+from course_lib.training.progress import Progress, outcome
+from course_lib.training.protocol import Trainable
+from course_lib.training.rng import seeded
+from course_lib.training.settings import Settings
+from course_lib.training.validation import validation_terms
+from course_lib.training.warmup import kl_weight_at
+
+if TYPE_CHECKING:
+    from course_lib.data.cells import Cells
+
+
+def fit(
+    model: Trainable,
+    cells: Cells,
+    *,
+    epochs: int,
+    validation: Cells | None = None,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    weight_decay: float = 0.0,
+    eps: float = 1e-8,
+    kl_weight: float = 1.0,
+    kl_warmup: int = 0,
+    patience: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train ``model`` on ``cells`` with Adam; return the history, one row per epoch.
+
+    Parameters
+    ----------
+    model : has ``loss(cells, kl_weight) -> {"loss": …, further terms}``. Trained in place, left in eval mode.
+    cells, validation : what to learn from, and what to be judged by (or None). Validation gives KL its final weight.
+    epochs, batch_size : passes over the cells, and cells per step.
+    lr, weight_decay, eps : Adam's learning rate, weight decay and the constant in its denominator.
+    kl_weight, kl_warmup : weight of the KL term, reached linearly in epoch ``kl_warmup`` (0: from the start).
+    patience : stop after so many epochs without a lower validation loss, counted once warm-up is over, and keep the
+        best epoch's weights. None: train all epochs, keep the last weights.
+    checkpoint : folder to save to after every epoch. If a run is saved there, go on with it: the result is the same,
+        bit for bit, as without the break (same machine, versions and number of threads).
+    seed : decides shuffling, dropout and sampling; the random numbers of the caller are not touched.
+    device : where to train: "cpu", or "cuda" for a GPU. The model goes back to where it was.
+    progress : show how far it is.
+
+    Returns
+    -------
+    Index ``epoch`` from 1; columns ``train_loss`` and every other term, ``validation_…`` likewise, ``kl_weight``.
+    Interrupted (Ctrl-C, ■): the finished epochs, and the model as trained so far.
+
+    Raises
+    ------
+    ValueError : an argument makes no sense, or the checkpoint is of another run.
+    TrainingDiverged : loss or gradient is NaN or infinite; the weights are those before that step.
+    """
+    settings = Settings(epochs, batch_size, lr, weight_decay, eps, kl_weight, kl_warmup, patience, seed, device)
+    settings.check(cells, validation)
+    where, home = settings.torch_device(), next(model.parameters()).device
+    model.to(where)
+    cells = cells.to(where)
+    validation = None if validation is None else validation.to(where)
+
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, eps=settings.eps
+    )
+    shuffle = torch.Generator().manual_seed(settings.seed)
+    history, stopping = History(), EarlyStopping(settings.patience, settings.kl_warmup)
+    saved = Checkpoint(checkpoint, settings, model, optimizer, shuffle, history, stopping)
+
+    with seeded(settings.seed, where), Progress(epochs, progress) as line:
+        first = saved.resume(cells, validation) + 1
+        try:
+            for epoch in range(first, epochs + 1):
+                if stopping.over:
+                    break
+                line.update(epoch, history.rows)
+                beta = kl_weight_at(epoch, settings.kl_weight, settings.kl_warmup)
+
+                model.train()  # dropout on, BatchNorm learns
+                for step, index in enumerate(minibatches(len(cells), settings.batch_size, shuffle), start=1):
+                    optimizer.zero_grad()
+                    terms = model.loss(cells[index], kl_weight=beta)  # how wrong is the model?
+                    terms["loss"].backward()  # which way is less wrong?
+                    stop_unless_finite(terms, model, f"in epoch {epoch}, minibatch {step}")
+                    optimizer.step()  # a small step that way
+                    history.add("train", terms, len(index))
+
+                model.eval()  # dropout off, BatchNorm fixed
+                if validation is not None:
+                    history.add("validation", validation_terms(model, validation, settings, epoch), len(validation))
+                stopping.update(epoch, history.end_epoch(beta), model)
+                saved.write()
+            stopping.restore_best(model)
+            line.finish(outcome(len(history), epochs, stopping.best_epoch))
+        except KeyboardInterrupt:
+            line.finish(f"interrupted after {len(history)} of {epochs} epochs; the model is as trained so far")
+        finally:
+            model.eval().to(home)
+    return history.frame()

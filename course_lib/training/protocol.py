@@ -1,0 +1,28 @@
+"""What the loop asks of a model. Any ``nn.Module`` with a ``loss`` method has it, a student's own included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from course_lib.data.cells import Cells
+
+
+class Trainable(Protocol):
+    """An ``nn.Module`` that can say how wrong it is about some cells."""
+
+    def loss(self, cells: Cells, kl_weight: float = 1.0) -> dict[str, Tensor]:
+        """Scalars: ``"loss"``, which training minimises, and every term worth recording, each a mean over the cells."""
+
+    # The rest is what every nn.Module brings.
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+    def train(self) -> Any: ...
+    def eval(self) -> Any: ...
+    def to(self, device: torch.device) -> Any: ...

@@ -1,0 +1,255 @@
+"""The committed data are what their README says: shapes, counts, labels, marker genes, terms, sizes."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+
+from course_lib.data import committed
+from course_lib.data.build import (
+    BUILDERS,
+    HASHES,
+    PACKAGES,
+    RESPONSE_GENES,
+    SOURCES,
+    _as_counts,
+    choose_cells,
+    content_hash,
+)
+from course_lib.data.cells import cells_from_counts
+from course_lib.data.marker_labels import BLOOD_MARKERS, UNASSIGNED, label_by_markers, marker_genes
+
+LOADERS = {
+    "pbmc3k": committed.load_pbmc3k,
+    "cortex": committed.load_cortex,
+    "kang": committed.load_kang,
+    "mosaic": committed.load_mosaic,
+    "pbmc_pair": committed.load_pbmc_pair,
+}
+SHAPES = {
+    "pbmc3k": (2700, 13714),
+    "cortex": (3005, 4000),
+    "kang": (3743, 2006),
+    "mosaic": (1200, 500),
+    "pbmc_pair": (400, 12351),
+}
+BATCHES = {"mosaic": {"p1_0": 400, "p3_0": 400, "p4_0": 400}, "pbmc_pair": {"5k": 200, "10k": 200}}
+CELL_TYPES = {
+    "pbmc3k": {
+        "CD4 T cells": 1144,
+        "CD14+ Monocytes": 480,
+        "B cells": 342,
+        "CD8 T cells": 316,
+        "NK cells": 154,
+        "FCGR3A+ Monocytes": 150,
+        "unassigned": 62,
+        "Dendritic cells": 37,
+        "Megakaryocytes": 15,
+    },
+    "cortex": {  # Zeisel et al. 2015, Fig. 1
+        "pyramidal CA1": 939,
+        "oligodendrocytes": 820,
+        "pyramidal SS": 399,
+        "interneurons": 290,
+        "endothelial-mural": 235,
+        "astrocytes_ependymal": 224,
+        "microglia": 98,
+    },
+    "mosaic": {
+        "CD4 T": 376,
+        "Mono": 351,
+        "CD8 T": 187,
+        "NK": 116,
+        "B": 77,
+        "other T": 52,
+        "DC": 23,
+        "other": 18,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return {name: load() for name, load in LOADERS.items()}
+
+
+def mean_by(cells, key, gene):
+    """Mean of log(1 + count per 10,000) of a gene in each group of cells."""
+    totals = np.asarray(cells.X.sum(axis=1)).ravel()
+    counts = cells[:, gene].X
+    counts = counts.toarray().ravel() if scipy.sparse.issparse(counts) else counts.ravel()
+    return pd.Series(np.log1p(counts / totals * 1e4), cells.obs_names).groupby(cells.obs[key], observed=True).mean()
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_shape_and_labels_are_as_documented(data, name):
+    cells = data[name]
+    assert cells.shape == SHAPES[name]
+    assert cells.obs_names.is_unique
+    assert cells.var_names.is_unique
+    if name in CELL_TYPES:
+        assert cells.obs["cell_type"].value_counts().to_dict() == CELL_TYPES[name]
+    if name in BATCHES:
+        assert cells.obs["batch"].value_counts().to_dict() == BATCHES[name]
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_counts_are_raw_signed_integers_that_pass_the_gate(data, name):
+    cells = data[name]
+    assert cells.X.dtype == np.int32
+    gated = cells_from_counts(cells, batch_key="batch" if name in BATCHES else None)
+    assert gated.x.shape == SHAPES[name]
+    assert gated.batches == tuple(BATCHES.get(name, {"all cells": None}))
+    assert gated.x.double().sum() == cells.X.sum(dtype=np.int64)
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_content_has_the_recorded_hash(data, name):
+    assert content_hash(data[name]) == json.loads(HASHES.read_text())[name]
+
+
+def test_every_data_set_has_loader_builder_source_and_hash():
+    assert set(LOADERS) == set(BUILDERS) == set(SOURCES) == set(json.loads(HASHES.read_text()))
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_citation_and_terms_travel_with_the_data(data, name):
+    source = data[name].uns["source"]
+    assert source == SOURCES[name]
+    assert set(source) == {"citation", "doi", "terms", "origin"}
+    assert source["doi"].startswith("10.")
+    assert any(package in source["origin"] for package in PACKAGES)
+    readme = (committed.DATA_FOLDER / "README.md").read_text()
+    assert f"{name}.h5ad" in readme
+    assert source["doi"] in readme
+
+
+def test_the_committed_files_stay_small():
+    sizes = {path.name: path.stat().st_size for path in committed.DATA_FOLDER.glob("*.h5ad")}
+    assert set(sizes) == {f"{name}.h5ad" for name in LOADERS}
+    assert sum(sizes.values()) < 12e6
+    assert max(sizes.values()) < 6e6
+
+
+def test_a_missing_file_is_answered_with_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(committed, "DATA_FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"kang\.h5ad is missing.*git checkout.*build --write"):
+        committed.load_kang()
+
+
+@pytest.mark.parametrize("name", ["pbmc3k", "pbmc_pair"])
+def test_every_gene_is_seen_in_three_cells(data, name):
+    assert data[name].X.getnnz(axis=0).min() == 3
+
+
+def test_cortex_has_47_subclasses_and_cells_without_one(data):
+    counts = data["cortex"].obs["level2class"].value_counts()
+    assert len(counts) == 48
+    assert counts["(none)"] == 189
+
+
+def test_the_pair_carries_the_antibodies_both_runs_used(data):
+    protein = data["pbmc_pair"].obsm["protein"]
+    assert protein.shape == (400, 14)
+    assert {"CD3", "CD4", "CD8a", "CD14", "CD19"} <= set(protein)
+
+
+@pytest.mark.parametrize(
+    ("gene", "kind"),
+    [
+        ("MS4A1", "B cells"),
+        ("CD8A", "CD8 T cells"),
+        ("GNLY", "NK cells"),
+        ("CD14", "CD14+ Monocytes"),
+        ("FCGR3A", "FCGR3A+ Monocytes"),
+        ("FCER1A", "Dendritic cells"),
+        ("PPBP", "Megakaryocytes"),
+    ],
+)
+@pytest.mark.parametrize("name", ["pbmc3k", "kang"])
+def test_markers_are_highest_where_biology_has_them(data, name, gene, kind):
+    assert mean_by(data[name], "cell_type", gene).idxmax() == kind
+
+
+@pytest.mark.parametrize(("gene", "kind"), [("MS4A1", "B"), ("GNLY", "NK"), ("PPBP", "other")])
+def test_markers_are_highest_where_biology_has_them_in_the_mosaic(data, gene, kind):
+    assert mean_by(data["mosaic"], "cell_type", gene).idxmax() == kind
+
+
+@pytest.mark.parametrize("gene", RESPONSE_GENES)
+def test_interferon_raises_its_response_genes(data, gene):
+    means = mean_by(data["kang"], "condition", gene)
+    assert means["STIM"] > 1.5 * means["CTRL"]
+
+
+def test_kang_keeps_every_kind_in_both_conditions_and_doubts_a_few(data):
+    obs = data["kang"].obs
+    table = pd.crosstab(obs["cell_type"], obs["condition"])
+    assert set(table.index) == {*BLOOD_MARKERS, UNASSIGNED}
+    assert table.to_numpy().min() >= 15
+    assert 0.02 < (obs["cell_type"] == UNASSIGNED).mean() < 0.12
+    assert set(marker_genes(BLOOD_MARKERS)) <= set(data["kang"].var_names)
+
+
+# the parts of the build that need no download
+
+
+def test_markers_recover_the_kinds_of_cells_drawn_from_the_mixture_itself():
+    rng = np.random.default_rng(0)
+    markers = {"a": ("g0", "g1", "g2", "g3"), "b": ("g4", "g5", "g6", "g7"), "both": ("g0", "g1", "g4", "g5", "g8")}
+    kinds = rng.choice(list(markers), size=1500)
+    rate = np.array([[0.7 if gene in markers[kind] else 0.03 for gene in marker_genes(markers)] for kind in kinds])
+    named = label_by_markers((rng.random(rate.shape) < rate) * rng.integers(1, 9, rate.shape), markers)
+    sure = named != UNASSIGNED
+    assert sure.mean() > 0.7
+    assert (named == kinds)[sure].mean() > 0.95  # each was at least 90 % sure
+
+
+def test_a_cell_without_any_marker_stays_unassigned_when_kinds_are_equally_common():
+    counts = np.kron(np.eye(2, dtype=int), np.ones((50, 3), dtype=int))
+    named = label_by_markers(np.vstack([counts, np.zeros((1, 6), dtype=int)]), {"a": "uvw", "b": "xyz"})
+    assert named.tolist() == ["a"] * 50 + ["b"] * 50 + [UNASSIGNED]
+
+
+def test_labels_agree_with_clustering_where_both_name_the_cell(data):
+    """PBMC3k's names come from clustering all genes, ours from 0/1 detections of some 60 markers."""
+    cells = data["pbmc3k"]
+    present = {
+        kind: [gene for gene in genes if gene in cells.var_names]
+        for kind, genes in BLOOD_MARKERS.items()
+        if kind in CELL_TYPES["pbmc3k"]
+    }
+    named = label_by_markers(cells[:, marker_genes(present)].X.toarray(), present)
+    theirs = cells.obs["cell_type"].to_numpy(dtype=str)
+    both = (named != UNASSIGNED) & (theirs != UNASSIGNED)
+    assert both.mean() > 0.8
+    assert (named == theirs)[both].mean() > 0.85
+
+
+def test_the_choice_of_cells_keeps_rare_kinds_and_does_not_depend_on_order():
+    kinds = ["common"] * 5000 + ["rare"] * 60 + ["rarest"] * 7
+    cells = _as_counts(np.ones((5067, 1)), [f"c{i}" for i in range(5067)], ["g"], cell_type=kinds)
+    chosen = choose_cells(cells)
+    counts = cells[chosen].obs["cell_type"].value_counts()
+    assert counts.to_dict() == {"common": round(1800 * 5000 / 5067), "rare": 40, "rarest": 7}
+    assert set(choose_cells(cells[::-1])) == set(chosen)
+
+
+@pytest.mark.parametrize("value", [0.5, -1, 65_536])
+def test_an_origin_that_holds_no_counts_stops_the_build(value):
+    with pytest.raises(ValueError, match="does not hold counts from 0 to 65,535"):
+        _as_counts(np.array([[1.0, value]]), ["c"], ["g", "h"])
+
+
+def test_the_hash_sees_counts_names_and_labels_but_not_how_they_are_stored():
+    def table(values=((1, 0), (2, 3)), genes=("g", "h"), kinds=("a", "b")):
+        return _as_counts(np.array(values), ["c", "d"], genes, cell_type=kinds)
+
+    same = table()
+    same.X = same.X.toarray().astype(np.int64)
+    same.obs["cell_type"] = same.obs["cell_type"].astype(str)
+    assert content_hash(same) == content_hash(table())
+    changed = [table(values=((1, 0), (2, 4))), table(genes=("h", "g")), table(kinds=("a", "a"))]
+    assert len({content_hash(each) for each in [table(), *changed]}) == 4

@@ -1,0 +1,37 @@
+"""Every notebook of the course keeps every rule. What a rule is and what to do: course_lib/tooling/rules.py."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from course_lib.tooling.normalise import find_notebooks
+from course_lib.tooling.rules import RULES, Document, answers_run
+
+NOTEBOOKS = find_notebooks()
+EXPECTED = ["00_counts", "01_autoencoder", "02_geneex", "03_vae_elbo", "04_reparameterization"]
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+
+
+@cache
+def document(path: Path) -> Document:
+    return Document.read(path)
+
+
+def test_the_course_has_its_notebooks():
+    assert [path.stem for path in NOTEBOOKS] == EXPECTED
+
+
+@each_notebook
+@pytest.mark.parametrize("rule", RULES, ids=[rule.__name__ for rule in RULES])
+def test_notebook_keeps_the_rule(path, rule):
+    findings = rule(document(path))
+    assert not findings, "\n" + "\n".join(map(str, findings))
+
+
+@each_notebook
+def test_every_folded_answer_runs_alone(path):
+    assert document(path).answers, "no folded answer holds a ```python block"
+    findings = answers_run(document(path))
+    assert not findings, "\n" + "\n".join(map(str, findings))

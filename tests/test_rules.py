@@ -1,0 +1,339 @@
+"""Each rule over notebooks is broken here once or more, and must notice: a check that cannot fail is none."""
+
+import base64
+import copy
+import io
+
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+
+from course_lib.notebook import check, source_text
+from course_lib.tooling import rules
+from course_lib.tooling.document import Document, paragraphs, prose
+from course_lib.tooling.normalise import normalise
+
+ALT = "Line plot: the error falls from 4.0 at width 2 to 1.0 at width 64"
+
+TITLE = """# 09 · A notebook that keeps the rules
+
+| | |
+|---|---|
+| **After this notebook you can** | tell a good notebook from a bad one |
+| **What changed** | nothing yet |
+| **You need** | Python 3.11 |
+| **Minutes** | 5 to read, 1 to run |"""
+
+BODY = r"""## Rules
+
+> **Predict.** Does a line rise?
+
+> **Predict.** Do 2,000 genes fit into $\sigma = 0.1$, or into `effect=1.5`?
+
+> **Predict.** Is $x! > 0$?
+
+> **Usual mistake.** Writing `0 != 1` where `0 == 1` is meant.
+
+> **Usual mistake.** Forgetting the *mean*, 32 numbers in 90 s.
+
+scVI reached an NMI of 0.778 on cortex (https://doi.org/10.1038/s41592-018-0229-2)."""
+
+EXERCISES = """## Exercises
+
+**Exercise 1.** Add.
+
+<details>
+<summary>Answer</summary>
+
+Like this:
+
+```python
+from course_lib.notebook import check
+total = 0.5 + 0.5   # 100 %
+check("a half and a half make one", total == 1)
+```
+
+</details>
+
+**Exercise 2.** Say why.
+
+<details>
+<summary>Answer</summary>
+
+Because addition is exact here.
+
+</details>"""
+
+SUMMARY = "## Summary\n\n1. One.\n2. Two.\n3. Three.\n4. Four.\n5. Five."
+REFERENCES = (
+    "## References\n\n- Lopez et al. (2018). Nature Methods 15, 1053–1058. https://doi.org/10.1038/s41592-018-0229-2"
+)
+
+
+def figure_output(alt: str = ALT):
+    fig, _ = plt.subplots(figsize=(1, 1))
+    picture = io.BytesIO()
+    fig.savefig(picture, format="png", dpi=20)
+    plt.close(fig)
+    data = {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": f"Figure: {alt}"}
+    return nbformat.v4.new_output("display_data", data=data, metadata={"image/png": {"alt": alt}})
+
+
+def good_notebook():
+    source = source_text(check)
+    printed = nbformat.v4.new_output(
+        "display_data",
+        data={"text/markdown": f"```python\n{source}\n```", "text/plain": source},
+        metadata={"source_of": "course_lib.notebook.check", "doc": True},
+    )
+    checks = "\n".join(f'check("{n} is {n}", {n} == {n})' for n in range(5))
+    stdout = nbformat.v4.new_output("stream", name="stdout", text="".join(f"✓ {n} is {n}\n" for n in range(5)))
+    code = [
+        ("import numpy as np\nfrom course_lib.figures.style import plt, show\nimport json", []),
+        ("show_source(check)", [printed]),
+        ('fig, ax = plt.subplots()\nshow(fig, alt=f"Line plot: the error falls from {4.0:.1f}")', [figure_output()]),
+        (checks, [stdout]),
+    ]
+    cells = [nbformat.v4.new_markdown_cell(TITLE), nbformat.v4.new_markdown_cell(BODY)]
+    for number, (text, outputs) in enumerate(code, start=1):
+        cells.append(nbformat.v4.new_code_cell(text, execution_count=number, outputs=outputs))
+    cells += [nbformat.v4.new_markdown_cell(text) for text in (EXERCISES, SUMMARY, REFERENCES)]
+    for index, cell in enumerate(cells):
+        cell.id = f"cell-{index}"
+        cell.metadata = nbformat.from_dict({"slideshow": {"slide_type": "fragment" if index else "slide"}})
+    return normalise(nbformat.v4.new_notebook(cells=cells))
+
+
+GOOD = good_notebook()
+IMPORTS, SOURCE, FIGURE, CHECKS = 2, 3, 4, 5  # indices of the code cells
+
+
+def test_the_good_notebook_keeps_every_rule_and_its_answers_run():
+    assert rules.examine(Document("good", GOOD), answers=True) == []
+
+
+# --- one breach a row: rule, what breaks it, a word of the message --------------------------------------------------
+
+
+def swap(old: str, new: str):
+    """Replace text in Markdown cells; it must be there."""
+
+    def breach(nb):
+        assert any(old in cell.source for cell in nb.cells if cell.cell_type == "markdown"), old
+        for cell in nb.cells:
+            if cell.cell_type == "markdown":
+                cell.source = cell.source.replace(old, new)
+
+    return breach
+
+
+def say(sentence: str):
+    return swap("## Rules", f"## Rules\n\n{sentence}")
+
+
+def code(source: str, cell: int = IMPORTS):
+    def breach(nb):
+        nb.cells[cell].source = source
+
+    return breach
+
+
+def output(*outputs, cell: int = IMPORTS):
+    def breach(nb):
+        nb.cells[cell].outputs = list(outputs)
+
+    return breach
+
+
+def stream(name: str, text: str):
+    return output(nbformat.v4.new_output("stream", name=name, text=text))
+
+
+def set_count(nb):
+    nb.cells[FIGURE].execution_count = 7
+
+
+def drop_alt(nb):
+    del nb.cells[FIGURE].outputs[0].metadata["image/png"]
+
+
+def drawn_elsewhere(nb):
+    nb.cells[FIGURE].outputs[0].data["text/plain"] = "<Figure size 640x480 with 1 Axes>"
+
+
+def svg(nb):
+    nb.cells[FIGURE].outputs[0].data = nbformat.from_dict({"image/svg+xml": "<svg/>"})
+
+
+def stale(nb):
+    nb.cells[SOURCE].outputs[0].data["text/plain"] += "\n    return None"
+
+
+def unknown_source(nb):
+    nb.cells[SOURCE].outputs[0].metadata["source_of"] = "course_lib.notebook.gone"
+
+
+def slide(index: int, kind: str):
+    def breach(nb):
+        nb.cells[index].metadata["slideshow"] = nbformat.from_dict({"slide_type": kind})
+
+    return breach
+
+
+def kernel(nb):
+    nb.metadata.kernelspec.name = "my-environment"
+
+
+def timings(nb):
+    nb.cells[FIGURE].metadata["execution"] = {"iopub.status.busy": "2024-01-01T00:00:00Z"}
+
+
+def heavy(nb):
+    nb.cells[CHECKS].outputs[0].text = "x" * 1_600_000
+
+
+ERROR = nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
+LONG = "\n".join(f"a{n} = {n}" for n in range(16))
+BREACHES = [
+    (rules.executed_in_order, set_count, "number 7, expected 3"),
+    (rules.executed_in_order, code(""), "empty"),
+    (rules.no_error_output, output(ERROR), "ValueError"),
+    (rules.no_stderr, stream("stderr", "UserWarning: no"), "UserWarning"),
+    (rules.figures_have_alt, drop_alt, "0 characters"),
+    (rules.figures_have_alt, output(figure_output("A figure"), cell=FIGURE), "8 characters"),
+    (rules.figures_have_alt, output(figure_output(ALT + ", slope nan"), cell=FIGURE), "nan"),
+    (rules.figures_have_alt, drawn_elsewhere, "not drawn through"),
+    (rules.figures_have_alt, svg, "image/svg+xml"),
+    (rules.figures_have_alt, say("![](picture.png)"), "Markdown image"),
+    (rules.show_calls, code("show(fig)", FIGURE), "without alt"),
+    (rules.show_calls, code("plt.show()", FIGURE), "plt.show()"),
+    (rules.show_calls, code("show(fig, alt='the error falls to 1.5 at width 64')", FIGURE), "typed number"),
+    (rules.alt_in_pages, drop_alt, "the page shows the figure without it"),
+    (rules.plain_python, code("%matplotlib inline"), "%matplotlib"),
+    (rules.plain_python, code("!pip install numpy"), "!pip"),
+    (rules.plain_python, swap("total = 0.5 + 0.5", "%timeit 0.5"), "%timeit"),
+    (rules.imports_declared, code("import tensorflow as tf"), "tensorflow"),
+    (rules.imports_declared, code("from pytest import approx"), "pytest"),
+    (rules.imports_declared, code("def later():\n    import nbval"), "nbval"),
+    (rules.imports_declared, swap("total = 0.5", "import seaborn\ntotal = 0.5"), "seaborn"),
+    (rules.no_network, code("from urllib.request import urlopen"), "urllib"),
+    (rules.no_network, code("import pooch"), "pooch"),
+    (rules.no_network, code("adata = read('https://example.org/pbmc3k.h5ad')"), "https://example.org"),
+    (rules.no_network, code("adata = read(f'http://example.org/{name}')"), "http://example.org"),
+    (rules.sources_current, stale, "has changed"),
+    (rules.sources_current, unknown_source, "gone"),
+    (rules.sources_current, output(cell=SOURCE), "no output holds a source"),
+    (rules.no_measured_number, say("The ARI is 0.91."), "'0.91'"),
+    (rules.no_measured_number, say("The ARI is `0.91` now."), "'0.91'"),
+    (rules.no_measured_number, say("The ARI is $0.91$."), "'0.91'"),
+    (rules.no_measured_number, say(r"It keeps $97\%$ of the variance."), "97"),
+    (rules.no_measured_number, say("It keeps 97 % of the variance."), "'97 %'"),
+    (rules.no_measured_number, say("It keeps 97 percent of the variance."), "percent"),
+    (rules.no_measured_number, say("The gap is below 1e-5."), "1e-5"),
+    (rules.no_measured_number, say("The ARI is .91 here."), "'.91'"),
+    (rules.no_measured_number, say("It loses 1,5 nats."), "'1,5'"),
+    (rules.no_measured_number, say("| method | ARI |\n|---|---|\n| PCA | 0.57 |"), "0.57"),
+    (rules.no_measured_number, swap("Because addition", "Because 0.25 of additions"), "0.25"),
+    (rules.no_measured_number, say("Paper: https://doi.org/10.1038/x\n\nOurs: 0.91."), "0.91"),
+    (rules.plain_prose, say("It works!"), "exclamation"),
+    (rules.plain_prose, say("You simply train it."), "simply"),
+    (rules.plain_prose, say("Just train it."), "just"),
+    (rules.cell_length, code(LONG), "16 lines of code"),
+    (rules.cell_length, code("a = 1" + "\n# b" * 20), "21 in all"),
+    (rules.slide_marks, slide(3, "-"), "'-'"),
+    (rules.slide_marks, lambda nb: nb.cells[3].metadata.clear(), "None"),
+    (rules.slide_marks, slide(0, "skip"), "starts a slide"),
+    (rules.opening, swap("# 09 · A notebook", "A notebook"), "title"),
+    (rules.opening, swap("**What changed**", "**News**"), "What changed"),
+    (rules.opening, swap("5 to read, 1 to run", "6"), "two numbers"),
+    (rules.opening, say("# Another title"), "one title only"),
+    (rules.predictions, swap("> **Predict.** Is", "> Is"), "2 lines"),
+    (rules.predictions, swap("## Summary", "> **Predict.** What now?\n\n## Summary"), "no code follows"),
+    (rules.usual_mistakes, swap("> **Usual mistake.** Forgetting", "> Forgetting"), "1 boxes"),
+    (rules.claims_checked, code("check('0 is 0', 0 == 0)", CHECKS), "1 calls"),
+    (rules.ending, swap("## Exercises", "## Homework"), "last three sections"),
+    (rules.ending, swap("</details>", ""), "0 '<details>"),
+    (rules.ending, swap("**Exercise 2.**", "Another:"), "1 '**Exercise n.**' and 2"),
+    (rules.ending, swap("5. Five.", ""), "4 lines"),
+    (
+        rules.ending,
+        swap("1053–1058. https://doi.org/10.1038/s41592-018-0229-2", "1053–1058."),
+        "without https://doi.org",
+    ),
+    (rules.ending, swap("- Lopez", "Lopez"), "lists nothing"),
+    (rules.normalised, kernel, "metadata"),
+    (rules.normalised, timings, "metadata differ"),
+    (rules.no_trace_of_machine, stream("stdout", "/home/me/course/data.h5ad"), "/home/me"),
+    (rules.no_trace_of_machine, stream("stdout", "<object object at 0x7f3a5c0d1e40>"), "0x7f3a5c"),
+    (rules.no_trace_of_machine, code("path = '/Users/me/pbmc3k.h5ad'"), "/Users/me"),
+    (rules.file_size, heavy, "1,500,000"),
+    (rules.answers_run, swap("total == 1", "total == 2"), "a half and a half make one"),
+    (rules.answers_run, swap("from course_lib.notebook import check\n", ""), "name 'check' is not defined"),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "breach", "word"), BREACHES, ids=[f"{rule.__name__}-{n}" for n, (rule, _, _) in enumerate(BREACHES)]
+)
+def test_a_breach_is_found(rule, breach, word):
+    nb = copy.deepcopy(GOOD)
+    breach(nb)
+    messages = [str(finding) for finding in rule(Document("bad", nb))]
+    assert any(word in message for message in messages), messages
+
+
+def test_every_rule_is_broken_by_some_row():
+    assert {rule for rule, _, _ in BREACHES} == {*rules.RULES, rules.answers_run}
+
+
+def test_a_figure_on_a_skipped_cell_is_missing_from_the_slides_and_that_is_no_breach():
+    nb = copy.deepcopy(GOOD)
+    slide(FIGURE, "skip")(nb)
+    assert rules.alt_in_pages(Document("skipped", nb)) == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Each cell holds 2,000 genes and 32 latents.",
+        "Noise of $\\sigma = 0.1$, up-regulated with `effect=1.5`.",
+        "Python 3.11 runs it; the text is CC BY 4.0; see Eq. 2.4.",
+        "$$\\int_0^{0.5} x\\,dx = 0.125$$",
+        "SIMLR reached 0.824 (https://doi.org/10.1038/nmeth.4207).",
+        "```python\nsigma = 0.1\n```",
+        "1. First.\n2. Second, in 2014.",
+    ],
+)
+def test_counts_settings_formulas_and_published_numbers_are_free(sentence):
+    nb = copy.deepcopy(GOOD)
+    say(sentence)(nb)
+    assert rules.no_measured_number(Document("free", nb)) == []
+
+
+def test_prose_keeps_words_and_drops_code_formulas_and_addresses():
+    text = "Read [the paper](https://doi.org/10.1/x) on `mu` and $x!$ now.\n\n```python\na = 1\n```\n> Yes."
+    assert prose(text).split() == ["Read", "the", "paper", "on", "and", "now.", ">", "Yes."]
+
+
+def test_a_doi_covers_its_own_list_item_only():
+    assert paragraphs("- A 0.5 https://doi.org/10.1/x\n- B 0.6\n\nC\nD") == [
+        "- A 0.5 https://doi.org/10.1/x",
+        "- B 0.6",
+        "C\nD",
+    ]
+
+
+def test_the_command_names_each_breach_and_fails(tmp_path, capsys):
+    nb = copy.deepcopy(GOOD)
+    say("It works!")(nb)
+    path = tmp_path / "bad.ipynb"
+    nbformat.write(nb, path)
+    assert rules.main([str(path)]) == 1
+    assert "plain prose: cell 2: exclamation mark after 'It works!'" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_command_passes_a_good_notebook(tmp_path, capsys):
+    path = tmp_path / "good.ipynb"
+    nbformat.write(GOOD, path)
+    assert rules.main([str(path)]) == 0
+    assert capsys.readouterr().out == "good.ipynb: 0 findings\n"

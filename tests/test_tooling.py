@@ -1,0 +1,337 @@
+"""Executing, normalising and rendering notebooks, and running their answers."""
+
+import copy
+import json
+import sys
+
+import nbformat
+import pytest
+
+from course_lib.tooling import execute, normalise, render
+from course_lib.tooling.answers import run_answers
+from course_lib.tooling.document import Document, alts_in
+
+ALT = 'Bars: "ours" < theirs & both above 0.5, the dashed line of chance'
+DRAW = f"from course_lib.figures.style import plt, show\nfig, ax = plt.subplots()\nshow(fig, alt={ALT!r})"
+
+
+def notebook(*sources, slide="slide"):
+    cells = [nbformat.v4.new_markdown_cell("# 09 · A title")]
+    cells += [nbformat.v4.new_code_cell(source) for source in sources]
+    for index, cell in enumerate(cells):
+        cell.id = f"cell-{index}"
+        cell.metadata = nbformat.from_dict({"slideshow": {"slide_type": slide}})
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+# --- normalise ------------------------------------------------------------------------------------------------------
+
+
+def untidy():
+    nb = notebook("print(1)   \n", "1 + 1")
+    nb.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"name": "my-env", "display_name": "My env", "language": "python"},
+            "language_info": {"name": "python", "version": "3.11.4"},
+            "widgets": {"application/vnd.jupyter.widget-state+json": {}},
+        }
+    )
+    first, second = nb.cells[1:]
+    first.metadata |= {"execution": {"iopub.status.busy": "2024-01-01"}, "collapsed": False, "tags": ["slow"]}
+    first.execution_count, second.execution_count = 1, 2
+    first.outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="epoch 1\repoch 2\r"),
+        nbformat.v4.new_output("stream", name="stdout", text="epoch 3\n"),
+        nbformat.v4.new_output("stream", name="stderr", text="warning\n"),
+        nbformat.v4.new_output("stream", name="stdout", text=f"read {normalise.ROOT}/data/pbmc3k.h5ad\n"),
+    ]
+    data = {"text/plain": "2", "application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
+    second.outputs = [
+        nbformat.v4.new_output("execute_result", data=data, execution_count=9, metadata={"isolated": True})
+    ]
+    return nb
+
+
+def test_normalising_keeps_content_and_drops_the_machine():
+    nb = normalise.normalise(untidy())
+    assert nb.metadata == {"kernelspec": normalise.KERNEL, "language_info": {"name": "python"}}
+    first, second = nb.cells[1:]
+    assert first.source == "print(1)"
+    assert first.metadata == {"slideshow": {"slide_type": "slide"}, "tags": ["slow"]}
+    assert [(o.name, o.text) for o in first.outputs] == [
+        ("stdout", "epoch 3\n"),
+        ("stderr", "warning\n"),
+        ("stdout", "read data/pbmc3k.h5ad\n"),
+    ]
+    assert second.outputs[0] == {
+        "output_type": "execute_result",
+        "data": {"text/plain": "2"},
+        "metadata": {},
+        "execution_count": 2,
+    }
+
+
+def test_normalising_twice_changes_nothing():
+    once = normalise.normalise(untidy())
+    assert normalise.to_text(normalise.normalise(once)) == normalise.to_text(once)
+
+
+def test_normalising_leaves_its_argument_alone():
+    nb = untidy()
+    before = copy.deepcopy(nb)
+    normalise.normalise(nb)
+    assert nb == before
+
+
+def test_normalising_keeps_ids_and_gives_one_where_it_is_missing_or_taken():
+    nb = notebook("1", "2", "3")
+    del nb.cells[1]["id"]
+    nb.cells[3].id = nb.cells[2].id
+    assert [cell.id for cell in normalise.normalise(nb).cells] == ["cell-0", "cell-01", "cell-2", "cell-03"]
+
+
+def test_normalising_keeps_alternative_text_and_the_printed_objects_name():
+    nb = notebook("show()")
+    metadata = {"image/png": {"alt": "text"}, "source_of": "course_lib.notebook.check", "doc": True, "other": 1}
+    nb.cells[1].outputs = [nbformat.v4.new_output("display_data", data={"image/png": "aGk=\n"}, metadata=metadata)]
+    output = normalise.normalise(nb).cells[1].outputs[0]
+    assert output.data == {"image/png": "aGk="}
+    assert output.metadata == {key: metadata[key] for key in ("image/png", "source_of", "doc")}
+
+
+def test_check_mode_names_what_would_change_and_changes_nothing(tmp_path, capsys):
+    path = tmp_path / "09.ipynb"
+    nbformat.write(untidy(), path)
+    before = path.read_bytes()
+    assert normalise.main(["--check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "09.ipynb: notebook metadata: found" in out
+    assert "09.ipynb: cell 1: outputs is not normalised" in out
+    assert path.read_bytes() == before
+
+    assert normalise.main([str(path)]) == 0
+    assert normalise.main(["--check", str(path)]) == 0
+    assert capsys.readouterr().out == "09.ipynb: normalised\n"
+
+
+def test_check_mode_sees_a_file_laid_out_by_another_tool(tmp_path):
+    path = tmp_path / "09.ipynb"
+    normalise.write(notebook("1"), path)
+    path.write_text(json.dumps(json.loads(path.read_text())))
+    assert normalise.differences(path) == ["file is not laid out as nbformat writes it"]
+
+
+def test_a_name_that_fits_no_notebook_is_answered_with_those_there_are():
+    with pytest.raises(FileNotFoundError, match="no notebook named 'nonsense'; there are: "):
+        normalise.find_notebooks(["nonsense"])
+
+
+# --- execute --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def good_run():
+    """One kernel, many questions."""
+    return execute.execute(
+        notebook(
+            "import os, sys\nprint(sys.executable)\nprint(os.getcwd())",
+            "import course_lib\nprint(course_lib.__file__)",
+            DRAW,
+            "import socket\ntry:\n    socket.create_connection(('192.0.2.1', 80), timeout=1)\nexcept OSError as e:\n    print(e)",
+            "from urllib.request import urlopen\ntry:\n    urlopen('http://example.org')\nexcept OSError as e:\n    print(e)",
+            "server = socket.create_server(('127.0.0.1', 0))\n"
+            "client = socket.create_connection(server.getsockname())\n"
+            "client.close(), server.close()\nprint('loopback')",
+        )
+    )
+
+
+def printed(run, index):
+    return "".join(output.get("text", "") for output in run.notebook.cells[index].outputs)
+
+
+def test_a_notebook_runs_in_this_python_from_its_folder(good_run):
+    assert good_run.failure is None
+    assert printed(good_run, 1) == f"{sys.executable}\n{normalise.NOTEBOOKS}\n"
+
+
+def test_a_notebook_runs_this_checkouts_library(good_run):
+    assert printed(good_run, 2) == f"{normalise.ROOT / 'course_lib' / '__init__.py'}\n"
+
+
+def test_cells_are_numbered_from_one_in_a_clean_kernel(good_run):
+    assert [cell.execution_count for cell in good_run.notebook.cells[1:]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_figure_is_drawn_once_with_its_alternative_text(good_run):
+    [figure] = render.figures(good_run.notebook)
+    assert (figure.cell, figure.alt) == (3, ALT)
+    assert len(good_run.notebook.cells[3].outputs) == 1
+
+
+def test_a_notebook_that_reaches_for_the_network_is_told_so(good_run):
+    assert "run without a network; this one reached for 192.0.2.1" in printed(good_run, 4)
+    assert "run without a network; this one looked up example.org" in printed(good_run, 5)
+
+
+def test_loopback_stays_open(good_run):
+    assert printed(good_run, 6) == "loopback\n"
+
+
+def test_seconds_are_kept_for_each_code_cell(good_run):
+    assert list(good_run.seconds) == [1, 2, 3, 4, 5, 6]
+    assert 0 < sum(good_run.seconds.values()) < good_run.total
+
+
+def test_a_failing_cell_is_named_with_its_line_and_its_error():
+    run = execute.execute(notebook("a = 1", "b = a\nb / 0", "c = 3"))
+    assert run.failure == "cell 3 of 4 (code cell 2), at: b / 0\n    ZeroDivisionError: division by zero"
+    assert list(run.seconds) == [1]
+
+
+def test_a_cell_that_hangs_is_stopped():
+    run = execute.execute(notebook("import time\ntime.sleep(60)"), timeout=1)
+    assert run.failure == "cell 2 of 2 (code cell 1), at: import time\n    no end after 1 s"
+
+
+def test_a_kernel_that_dies_is_reported():
+    run = execute.execute(notebook("import os", "os._exit(1)"))
+    assert run.failure is not None
+    assert run.failure.startswith("cell 3 of 3 (code cell 2), at: os._exit(1)\n    the kernel died")
+
+
+def test_the_course_goes_on_after_a_failure_and_reports_it(tmp_path, capsys):
+    paths = [tmp_path / "08_bad.ipynb", tmp_path / "09_good.ipynb"]
+    nbformat.write(notebook("1 / 0"), paths[0])
+    nbformat.write(notebook(DRAW), paths[1])
+    before = [path.read_bytes() for path in paths]
+
+    assert execute.course(paths, tmp_path / "build", times=1) == 1
+
+    out = capsys.readouterr().out
+    assert "08_bad … FAILED after" in out
+    assert "08_bad.ipynb, cell 2 of 2 (code cell 1), at: 1 / 0\n    ZeroDivisionError" in out
+    assert "09_good … " in out
+    assert "s, 1 code cells, 1 figures" in out
+    assert "s  cell 2: from course_lib.figures.style import plt, show" in out
+    assert "1 of 2 notebooks passed" in out
+    assert "failed: 08_bad" in out
+    assert [path.read_bytes() for path in paths] == before
+    built = sorted(str(path.relative_to(tmp_path / "build")) for path in (tmp_path / "build").rglob("*.*"))
+    assert built == [
+        "figures/09_good/01_cell02.png",
+        "figures/09_good/01_cell02.txt",
+        "notebooks/08_bad.ipynb",
+        "notebooks/09_good.ipynb",
+        "pages/08_bad.html",
+        "pages/09_good.html",
+        "slides/08_bad.slides.html",
+        "slides/09_good.slides.html",
+    ]
+
+
+def test_in_place_writes_a_normalised_file_and_leaves_a_failing_one_alone(tmp_path, capsys):
+    good, bad = tmp_path / "good.ipynb", tmp_path / "bad.ipynb"
+    nbformat.write(notebook("print('out')"), good)
+    nbformat.write(notebook("raise SystemError('no')"), bad)
+    before = bad.read_bytes()
+    assert execute.main(["--in-place", str(good), str(bad)]) == 1
+    assert normalise.differences(good) == []
+    assert nbformat.read(good, as_version=4).cells[1].outputs[0].text == "out\n"
+    assert bad.read_bytes() == before
+    assert "SystemError: no" in capsys.readouterr().out
+
+
+def test_the_command_refuses_an_unknown_name(capsys):
+    with pytest.raises(SystemExit):
+        execute.main(["--course", "nonsense"])
+    assert "no notebook named 'nonsense'" in capsys.readouterr().err
+
+
+# --- render ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to_html", [render.page, render.slides])
+def test_a_page_carries_the_alternative_text_exactly(good_run, to_html):
+    assert alts_in(to_html(good_run.notebook, "09")) == [ALT]
+
+
+def test_a_figure_without_text_gets_none_invented(good_run):
+    nb = copy.deepcopy(good_run.notebook)
+    nb.cells[3].outputs[0].metadata = nbformat.from_dict({})
+    assert alts_in(render.page(nb, "09")) == [""]
+
+
+def test_slides_follow_the_marks():
+    html = render.slides(notebook("'projected'"), "09")
+    assert "projected" in html
+    assert "<title>09 · A title slides</title>" in html
+    assert "projected" not in render.slides(notebook("'projected'", slide="skip"), "09")
+    notes = render.slides(notebook("'projected'", slide="notes"), "09")
+    assert notes.index('<aside class="notes">') < notes.index("projected")
+
+
+def test_slides_load_reveal_from_where_they_are_told():
+    assert "my-reveal/dist/reveal.js" in render.slides(notebook("1"), "09", reveal="my-reveal")
+    assert "unpkg.com" not in render.slides(notebook("1"), "09", reveal="my-reveal")
+
+
+def test_the_pages_title_is_the_first_heading():
+    assert "<title>09 · A title</title>" in render.page(notebook("1"), "09")
+    assert render.title(nbformat.v4.new_notebook(), "otherwise") == "otherwise"
+
+
+def test_figures_are_exported_with_their_text_and_old_ones_go(good_run, tmp_path):
+    (tmp_path / "07_cell99.png").write_bytes(b"old")
+    [path] = render.export_figures(good_run.notebook, tmp_path)
+    assert path.name == "01_cell04.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert path.with_suffix(".txt").read_text() == ALT + "\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["01_cell04.png", "01_cell04.txt"]
+
+
+def test_the_command_writes_pages_slides_and_figures(good_run, tmp_path, capsys):
+    path = tmp_path / "09_a.ipynb"
+    normalise.write(good_run.notebook, path)
+    for kind in ([], ["--slides"], ["--figures"]):
+        assert render.main([*kind, "--to", str(tmp_path / "out"), str(path)]) == 0
+    written = [
+        tmp_path / "out" / name for name in ("pages/09_a.html", "slides/09_a.slides.html", "figures/09_a/01_cell04.png")
+    ]
+    assert capsys.readouterr().out == "".join(f"{file}\n" for file in written)
+    assert all(file.is_file() for file in written)
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
+
+
+def with_answers(*blocks):
+    folded = "\n\n".join(
+        f"**Exercise.**\n\n<details>\n<summary>Answer</summary>\n\n```python\n{block}\n```\n\n</details>"
+        for block in blocks
+    )
+    return Document("09", nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(folded)]))
+
+
+def test_answers_run_apart_from_each_other_in_the_notebooks_folder():
+    folder = str(normalise.NOTEBOOKS)
+    failures = run_answers(
+        with_answers(
+            "total = 1", "print(total)", f"import os\nassert os.getcwd() == {folder!r}", "x = 1\nassert x == 2, x"
+        )
+    )
+    assert failures == [
+        (0, "NameError: name 'total' is not defined, at: print(total)"),
+        (0, "AssertionError: 1, at: assert x == 2, x"),
+    ]
+
+
+def test_an_answer_that_kills_the_interpreter_is_a_failure():
+    [(cell, message)] = run_answers(with_answers("import os\nos._exit(3)"))
+    assert cell is None
+    assert "ended with 3" in message
+
+
+def test_python_outside_a_folded_answer_is_no_answer():
+    cell = nbformat.v4.new_markdown_cell("```python\n1 / 0\n```\n\n<details>\n\n```text\n1 / 0\n```\n\n</details>")
+    assert Document("09", nbformat.v4.new_notebook(cells=[cell])).answers == []
