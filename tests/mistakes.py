@@ -77,8 +77,8 @@ def exit_code(test: str, folder: Path) -> int:
             os.chdir(folder)
             import pytest
 
-            code = int(pytest.main([str(ROOT / test), f"--rootdir={ROOT}", "-q", "-x", "--assert=plain", "-p", "no:cacheprovider",
-                                    "-p", "no:xdist", "-p", "no:nbval", "--hypothesis-seed=0"]))  # fmt: skip
+            arguments = [str(ROOT / test), f"--rootdir={ROOT}", "-q", "-x", "--assert=plain", "--hypothesis-seed=0"]
+            code = int(pytest.main([*arguments, *"-p no:cacheprovider -p no:xdist -p no:nbval".split()]))
             import course_lib
 
             if not str(course_lib.__file__).startswith(str(folder)):
@@ -93,14 +93,15 @@ def exit_code(test: str, folder: Path) -> int:
 
 
 def outcome(mistake: Mistake) -> str:
-    """"killed", or why not."""
+    """ "killed", or why not."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_with(mistake, folder)
         code = exit_code(mistake.killed_by, folder)
         if code == FAILED:
             return "killed"
-        return ("lives" if code == 0 else f"not tested (exit code {code})") + "\n" + (folder / "log.txt").read_text()[-2000:]
+        verdict = "lives" if code == 0 else f"not tested (exit code {code})"
+        return f"{verdict}\n{(folder / 'log.txt').read_text()[-2000:]}"
 
 
 def main() -> int:

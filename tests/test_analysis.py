@@ -83,7 +83,8 @@ def test_latents_are_asked_in_evaluation_mode_and_the_mode_comes_back():
     np.testing.assert_array_equal(first, get_latent_representation(model, cells))
     assert model.training
     with evaluating(model):
-        assert not model.training and not torch.is_grad_enabled()
+        assert not model.training
+        assert not torch.is_grad_enabled()
 
 
 def test_a_vaes_latent_is_its_posterior_mean_and_its_reconstruction_the_decoders_mean():
@@ -114,14 +115,20 @@ def test_local_posteriors_reach_the_exact_optimum_where_it_is_known():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: variance_explained(np.ones((2, 3)), np.ones((2, 2)), np.ones(3)), "reconstruction: expected the shape"),
+        (
+            lambda: variance_explained(np.ones((2, 3)), np.ones((2, 2)), np.ones(3)),
+            "reconstruction: expected the shape",
+        ),
         (lambda: variance_explained(np.ones((2, 3)), np.ones((2, 3)), np.ones(3)), "x: every value equals the mean"),
         (lambda: largest_angle(np.eye(3), np.eye(4)), "b: expected 3 rows"),
         (lambda: energy_distance(np.ones((1, 2)), np.ones((5, 2))), "a: expected two or more cells"),
         (lambda: energy_distance(np.ones((5, 2)), np.ones((5, 3))), "b: expected 2 genes"),
-        (lambda: label_knn_accuracy(np.ones((3, 2)), np.ones(3), np.ones((3, 2)), np.ones(3)), "n_neighbors: expected at most 3"),
+        (
+            lambda: label_knn_accuracy(np.ones((3, 2)), np.ones(3), np.ones((3, 2)), np.ones(3)),
+            "n_neighbors: expected at most 3",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -36,7 +36,8 @@ def test_losses_and_gradients_stay_finite_where_the_activation_saturates(head):
     output = torch.tensor([[200.0, -200.0]], requires_grad=True)
     loss = reconstruction_loss(head, output, torch.tensor([[0.0, 1.0]]))
     loss.backward()
-    assert bool(torch.isfinite(loss)) and bool(torch.isfinite(output.grad).all())
+    assert bool(torch.isfinite(loss))
+    assert bool(torch.isfinite(output.grad).all())
     assert float(loss.detach()) > 100
 
 
@@ -90,11 +91,17 @@ def test_the_denoising_target_is_the_clean_cell():
     "call, message",
     [
         (lambda: Autoencoder(4, head="mae"), "head: expected 'mse', 'bce' or 'cross_entropy', found 'mae'"),
-        (lambda: reconstruction_loss("bce", torch.zeros(1, 2), torch.tensor([[0.0, 3.0]])), r"x: expected values in \[0, 1\]"),
-        (lambda: reconstruction_loss("cross_entropy", torch.zeros(1, 2), torch.tensor([[0.5, 0.1]])), "x: expected proportions"),
+        (
+            lambda: reconstruction_loss("bce", torch.zeros(1, 2), torch.tensor([[0.0, 3.0]])),
+            r"x: expected values in \[0, 1\]",
+        ),
+        (
+            lambda: reconstruction_loss("cross_entropy", torch.zeros(1, 2), torch.tensor([[0.5, 0.1]])),
+            "x: expected proportions",
+        ),
         (lambda: DenoisingAutoencoder(4, 2, (3,), noise=0.0), "noise: expected 0 < noise < 1, found 0.0"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -271,7 +271,7 @@ def test_the_largest_exact_count_passes():
 
 
 def test_two_entries_for_one_place_of_a_sparse_table_are_added_before_they_are_judged():
-    table = scipy.sparse.coo_matrix(([1.5, 1.5], ([0, 0], [0, 0])), shape=(1, 2))
+    table = scipy.sparse.csr_matrix(([1.5, 1.5], [0, 0], [0, 2]), shape=(1, 2))
     assert cells_from_counts(table).x.tolist() == [[3.0, 0.0]]
     assert table.nnz == 2
 

@@ -32,7 +32,8 @@ def test_the_latent_layer_and_the_output_are_linear():
     torch.manual_seed(0)
     model = GENEEX(50).eval()
     x = torch.randn(20, 50)
-    assert float(model.encode(x).min()) < 0 and float(model(x).min()) < 0
+    assert float(model.encode(x).min()) < 0
+    assert float(model(x).min()) < 0
     kinds = [type(layer).__name__ for layer in model.encoder]
     assert kinds == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
 

@@ -13,7 +13,8 @@ MISTAKES = read_mistakes()
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory) -> dict[str, str]:
     path = tmp_path_factory.mktemp("mistakes") / "outcomes.json"
-    run = subprocess.run([sys.executable, ROOT / "tests" / "mistakes.py", "--json", path], capture_output=True, text=True)
+    command = [sys.executable, ROOT / "tests" / "mistakes.py", "--json", path]
+    run = subprocess.run(command, capture_output=True, text=True)
     assert path.exists(), run.stderr
     return json.loads(path.read_text())
 

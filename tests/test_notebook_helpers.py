@@ -2,6 +2,7 @@
 
 import ast
 import io
+from itertools import pairwise
 
 import matplotlib.image
 import matplotlib.pyplot as plt
@@ -223,7 +224,7 @@ def test_label_lines_names_each_line_in_its_colour_without_overlap():
     assert [text.get_text() for text in ax.texts] == [f"width {k}" for k in range(5)]
     assert [text.get_color() for text in ax.texts] == [line.get_color() for line in ax.get_lines()[:5]]
     boxes = sorted((text.get_window_extent() for text in ax.texts), key=lambda box: box.y0)
-    assert all(low.y1 <= high.y0 for low, high in zip(boxes, boxes[1:], strict=False))
+    assert all(low.y1 <= high.y0 for low, high in pairwise(boxes))
     plt.close(fig)
 
 

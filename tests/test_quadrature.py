@@ -28,8 +28,11 @@ def test_evidence_agrees_with_adaptive_quadrature():
     def evidence(value):
         return scipy.integrate.quad(
             lambda z: scipy.stats.norm.pdf(value, np.sin(2 * z) + z / 2, 0.3) * scipy.stats.norm.pdf(z),
-            -10, 10, limit=500, epsabs=1e-13,
-        )[0]  # fmt: skip
+            -10,
+            10,
+            limit=500,
+            epsabs=1e-13,
+        )[0]
 
     np.testing.assert_allclose(ours, [evidence(v) for v in x.numpy()], rtol=1e-8)
 

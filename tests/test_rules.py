@@ -153,6 +153,12 @@ def set_count(nb):
     nb.cells[FIGURE].execution_count = 7
 
 
+def never_run(nb):
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.execution_count = None
+
+
 def drop_alt(nb):
     del nb.cells[FIGURE].outputs[0].metadata["image/png"]
 
@@ -197,6 +203,7 @@ LONG = "\n".join(f"a{n} = {n}" for n in range(16))
 BREACHES = [
     (rules.executed_in_order, set_count, "number 7, expected 3"),
     (rules.executed_in_order, code(""), "empty"),
+    (rules.executed_in_order, never_run, "was not executed"),
     (rules.no_error_output, output(ERROR), "ValueError"),
     (rules.no_stderr, stream("stderr", "UserWarning: no"), "UserWarning"),
     (rules.figures_have_alt, drop_alt, "0 characters"),
@@ -308,6 +315,12 @@ def test_counts_settings_formulas_and_published_numbers_are_free(sentence):
     nb = copy.deepcopy(GOOD)
     say(sentence)(nb)
     assert rules.no_measured_number(Document("free", nb)) == []
+
+
+def test_the_title_of_a_cited_work_may_say_what_it_likes():
+    nb = copy.deepcopy(GOOD)
+    swap("- Lopez", "- Lucas et al. Just Don't Blame the ELBO! https://doi.org/10.48550/arXiv.1911.02469\n- Lopez")(nb)
+    assert rules.plain_prose(Document("cited", nb)) == []
 
 
 def test_prose_keeps_words_and_drops_code_formulas_and_addresses():

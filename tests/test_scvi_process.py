@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from course_lib.data.cells import cells_from_counts
 from course_lib.data.scvi_process import simulate
 
-Z_BOUND = 5.0                                        # see test_toys
-P_BOUND = 2 * scipy.stats.norm.sf(Z_BOUND)           # the same bound for a p-value: 6e-7
+Z_BOUND = 5.0  # see test_toys
+P_BOUND = 2 * scipy.stats.norm.sf(Z_BOUND)  # the same bound for a p-value: 6e-7
 
 
 def _z_of_sum(values, means, variances):
@@ -41,7 +41,7 @@ def test_without_dropout_the_variance_is_mu_plus_mu_squared_over_theta():
     # fourth central moment of the NB: σ⁴ (3 + 6/θ + 1/σ²), from its excess kurtosis 6/r + p²/((1−p) r)
     spread = variance**2 * (3 + 6 / theta + 1 / variance) - variance**2
     assert np.abs(_z_of_sum(squares, variance, spread)).max() < Z_BOUND
-    assert np.abs(_z_of_sum(squares, mu, spread)).max() > 20           # Poisson is refused, so the test can see
+    assert np.abs(_z_of_sum(squares, mu, spread)).max() > 20  # Poisson is refused, so the test can see
 
 
 def test_counts_follow_scipys_zero_inflated_negative_binomial():
@@ -58,8 +58,8 @@ def test_counts_follow_scipys_zero_inflated_negative_binomial():
         return scipy.stats.kstest(u.ravel(), "uniform").pvalue
 
     assert uniformity(theta, theta / (theta + mu)) > P_BOUND
-    assert uniformity(1.2 * theta, 1.2 * theta / (1.2 * theta + mu)) < P_BOUND      # a θ off by a fifth is noticed
-    assert uniformity(theta, mu / (theta + mu)) < P_BOUND                           # and SciPy's p swapped
+    assert uniformity(1.2 * theta, 1.2 * theta / (1.2 * theta + mu)) < P_BOUND  # a θ off by a fifth is noticed
+    assert uniformity(theta, mu / (theta + mu)) < P_BOUND  # and SciPy's p swapped
 
 
 def test_dropout_comes_as_often_as_pi_says_in_every_gene_and_every_cell(data):
@@ -72,7 +72,7 @@ def test_dropout_comes_as_often_as_pi_says_in_every_gene_and_every_cell(data):
 def test_dropout_varies_by_cell_and_by_gene_as_stated(data):
     logit = np.log(data.layers["zi_probs"]) - np.log1p(-data.layers["zi_probs"])
     a, b = logit.mean(1), logit.mean(0)
-    np.testing.assert_allclose(logit, a[:, None] + b - logit.mean(), atol=1e-9)       # additive, nothing else
+    np.testing.assert_allclose(logit, a[:, None] + b - logit.mean(), atol=1e-9)  # additive, nothing else
     assert a.std() == pytest.approx(0.5, rel=Z_BOUND / np.sqrt(2 * len(a)))
     assert b.std() == pytest.approx(1.0, rel=Z_BOUND / np.sqrt(2 * len(b)))
     assert np.median(data.layers["zi_probs"]) == pytest.approx(0.1, abs=0.03)
@@ -175,7 +175,7 @@ def test_gate_accepts_what_the_process_makes(n_types, n_batches, n_changed, fold
     data = simulate(
         30, 50, n_types=n_types, n_changed=n_changed, fold=fold, log_library_means=(7.0,) * n_batches,
         dropout=dropout, batch_sd=batch_sd, seed=seed,
-    )   # fmt: skip
+    )  # fmt: skip
     cells = cells_from_counts(data, batch_key="batch")
     np.testing.assert_array_equal(cells.x.numpy(), data.X)
     assert cells.batches == tuple(f"batch_{i}" for i in range(n_batches))

@@ -481,12 +481,13 @@ def test_doctor_takes_a_build_with_a_local_tag_for_its_version(monkeypatch):
     assert levels(doctor.check_dependencies()) == ["ok"]
 
 
-class FakeDistribution:
-    def __init__(self, origin: dict):
-        self.origin = origin
-
-    def read_text(self, name: str) -> str | None:
-        return json.dumps(self.origin) if name == "direct_url.json" else None
+def install(site: Path, origin: dict | None) -> None:
+    """What pip leaves in site-packages of an installation of the course."""
+    metadata = site / "course_lib-0.1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.4\nName: course-lib\nVersion: 0.1.0\n", encoding="utf-8")
+    if origin is not None:
+        (metadata / "direct_url.json").write_text(json.dumps(origin), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -494,24 +495,29 @@ class FakeDistribution:
     [
         ({"url": ROOT.as_uri(), "dir_info": {"editable": True}}, "ok", "from this folder, editable"),
         ({"url": ROOT.as_uri(), "dir_info": {}}, "wrong", "as a copy"),
+        (None, "wrong", "as a copy"),
         ({"url": (ROOT.parent / "elsewhere").as_uri(), "dir_info": {"editable": True}}, "wrong", "another folder"),
     ],
 )
-def test_doctor_tells_where_the_library_is_installed_from(origin, level, words, monkeypatch):
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: FakeDistribution(origin))
+def test_doctor_tells_where_the_library_is_installed_from(origin, level, words, tmp_path, monkeypatch):
+    install(tmp_path, origin)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     (finding,) = doctor.check_editable()
     assert finding.level == level
     assert words in finding.text
     assert ("pip install --no-deps -e ." in finding.mend) is (level == "wrong")
 
 
-def test_doctor_says_that_the_library_is_not_installed(monkeypatch):
-    def missing(name: str) -> FakeDistribution:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "distribution", missing)
-    (finding,) = doctor.check_editable()
+def test_doctor_is_not_misled_by_metadata_that_lie_in_the_folder_itself(tmp_path, monkeypatch):
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    install(tmp_path, None)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(site)])
+    (finding,) = doctor.check_editable(tmp_path)
     assert (finding.level, "not installed" in finding.text) == ("wrong", True)
+    install(site, {"url": tmp_path.as_uri(), "dir_info": {"editable": True}})
+    importlib.invalidate_caches()
+    assert levels(doctor.check_editable(tmp_path)) == ["ok"]
 
 
 def test_doctor_names_the_data_files_that_are_gone(tmp_path):

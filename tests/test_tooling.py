@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import sys
 
 import nbformat
@@ -137,8 +138,10 @@ def good_run():
             "import os, sys\nprint(sys.executable)\nprint(os.getcwd())",
             "import course_lib\nprint(course_lib.__file__)",
             DRAW,
-            "import socket\ntry:\n    socket.create_connection(('192.0.2.1', 80), timeout=1)\nexcept OSError as e:\n    print(e)",
-            "from urllib.request import urlopen\ntry:\n    urlopen('http://example.org')\nexcept OSError as e:\n    print(e)",
+            "import socket\n"
+            "try:\n    socket.socket().connect(('192.0.2.1', 80))\nexcept OSError as error:\n    print(error)",
+            "from urllib.request import urlopen\n"
+            "try:\n    urlopen('http://example.org')\nexcept OSError as error:\n    print(error)",
             "server = socket.create_server(('127.0.0.1', 0))\n"
             "client = socket.create_connection(server.getsockname())\n"
             "client.close(), server.close()\nprint('loopback')",
@@ -190,8 +193,8 @@ def test_a_failing_cell_is_named_with_its_line_and_its_error():
 
 
 def test_a_cell_that_hangs_is_stopped():
-    run = execute.execute(notebook("import time\ntime.sleep(60)"), timeout=1)
-    assert run.failure == "cell 2 of 2 (code cell 1), at: import time\n    no end after 1 s"
+    run = execute.execute(notebook("import time; time.sleep(60)"), timeout=1)
+    assert run.failure == "cell 2 of 2 (code cell 1), at: import time; time.sleep(60)\n    no end after 1 s"
 
 
 def test_a_kernel_that_dies_is_reported():
@@ -263,12 +266,16 @@ def test_a_figure_without_text_gets_none_invented(good_run):
 
 
 def test_slides_follow_the_marks():
-    html = render.slides(notebook("'projected'"), "09")
-    assert "projected" in html
-    assert "<title>09 · A title slides</title>" in html
-    assert "projected" not in render.slides(notebook("'projected'", slide="skip"), "09")
-    notes = render.slides(notebook("'projected'", slide="notes"), "09")
-    assert notes.index('<aside class="notes">') < notes.index("projected")
+    marked = {}
+    for kind in ("fragment", "skip", "notes"):
+        nb = notebook("'the marked cell'")
+        nb.cells[1].metadata.slideshow.slide_type = kind
+        marked[kind] = re.sub(r"<[^a>][^>]*>", "", render.slides(nb, "09"))
+    assert "the marked cell" in marked["fragment"]
+    assert "the marked cell" not in marked["skip"]
+    assert '<aside class="notes">' not in marked["fragment"]
+    assert marked["notes"].index('<aside class="notes">') < marked["notes"].index("the marked cell")
+    assert "<title>09 · A title slides</title>" in render.slides(notebook("1"), "09")
 
 
 def test_slides_load_reveal_from_where_they_are_told():

@@ -26,7 +26,7 @@ def test_white_noise_is_standard_normal_in_every_entry_and_uncorrelated():
     x = x.astype(np.float64)
     assert np.abs(x.mean(0) * np.sqrt(len(x))).max() < Z_BOUND
     assert np.abs(_covariance_z_scores(x, np.eye(12))).max() < Z_BOUND
-    assert np.abs((x**4).mean() - 3) < Z_BOUND * np.sqrt(96 / x.size)      # Var ε⁴ = 105 − 9
+    assert np.abs((x**4).mean() - 3) < Z_BOUND * np.sqrt(96 / x.size)  # Var ε⁴ = 105 − 9
 
 
 def test_low_rank_sample_has_the_covariance_and_mean_it_states():
@@ -53,11 +53,11 @@ def test_low_rank_without_noise_is_exactly_its_linear_map():
 @pytest.mark.parametrize("n_frequencies", [1, 3, 5])
 def test_curve_is_the_stated_function_of_its_angle(n_frequencies):
     toy = trigonometric_curve(300, 40, n_frequencies, sigma=0.0, seed=2)
-    in_axes = toy.signal @ toy.axes * np.sqrt(n_frequencies / 40)                      # (N, 2K)
+    in_axes = toy.signal @ toy.axes * np.sqrt(n_frequencies / 40)  # (N, 2K)
     for k in range(1, n_frequencies + 1):
         np.testing.assert_allclose(in_axes[:, k - 1], np.cos(k * toy.angle), atol=1e-9)
         np.testing.assert_allclose(in_axes[:, n_frequencies + k - 1], np.sin(k * toy.angle), atol=1e-9)
-    np.testing.assert_allclose((toy.signal**2).sum(1), 40.0)                           # on a sphere
+    np.testing.assert_allclose((toy.signal**2).sum(1), 40.0)  # on a sphere
     np.testing.assert_allclose(toy.x, toy.signal, rtol=1e-5, atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_three_programs_are_thirds_of_cells_and_of_genes(n_cells):
     assert toy.obs["program"].value_counts().max() - toy.obs["program"].value_counts().min() <= 1
     assert set(toy.var["program"].value_counts()) == {333}
     first_thousand = toy.obs["program"].cat.codes[:1000]
-    assert (np.diff(first_thousand) != 0).mean() > 0.5                                  # shuffled, not in blocks
+    assert (np.diff(first_thousand) != 0).mean() > 0.5  # shuffled, not in blocks
 
 
 def test_three_programs_raise_their_own_genes_by_fold_relative_to_all_others():
@@ -97,7 +97,7 @@ def test_three_programs_raise_their_own_genes_by_fold_relative_to_all_others():
 def test_three_programs_counts_are_poisson_with_mean_library_times_rho():
     toy = three_programs(4000, 50, fold=2.0, mean_library=500.0, seed=6)
     mu = toy.obs["library"].to_numpy()[:, None] * toy.uns["truth"]["rho"][toy.obs["program"].cat.codes]
-    residual = (toy.X - mu) / np.sqrt(mu)                                               # mean 0, variance 1
+    residual = (toy.X - mu) / np.sqrt(mu)  # mean 0, variance 1
     per_gene = residual.mean(0) * np.sqrt(len(mu))
     assert np.abs(per_gene).max() < Z_BOUND
     # the square of a standardised Poisson has mean 1 and variance 2 + 1/μ

@@ -4,18 +4,22 @@ Axes: N cells, L latent dimensions.
 """
 
 import torch
-from torch import nn
 from torch.distributions import Normal, kl_divergence
 
+from course_lib.analysis.protocol import VariationalModel
 from course_lib.data.cells import Cells
 
 
-def fit_local_posteriors(model: nn.Module, cells: Cells, *, steps: int, lr: float = 0.02, seed: int = 0) -> Normal:
+def fit_local_posteriors(
+    model: VariationalModel, cells: Cells, *, steps: int, lr: float = 0.02, draws: int = 16, seed: int = 0
+) -> Normal:
     """Give each cell a μ and σ of its own, start them where the encoder points, and raise the ELBO; the decoder stays.
 
     Parameters
     ----------
-    model : a VAE with ``encode``, ``decode`` and ``prior``.   steps : of Adam, full batch.   lr : its learning rate.
+    model : a VAE with ``encode``, ``decode`` and ``prior``.   steps : of Adam, full batch.
+    lr : its learning rate at the start; it falls linearly to zero, so that the noise of the last draws is averaged out.
+    draws : of z for each cell and step.
 
     Returns
     -------
@@ -26,6 +30,8 @@ def fit_local_posteriors(model: nn.Module, cells: Cells, *, steps: int, lr: floa
     """
     if steps < 1:
         raise ValueError(f"steps: expected at least 1, found {steps}.")
+    if draws < 1:
+        raise ValueError(f"draws: expected at least 1, found {draws}.")
     with torch.no_grad():
         start = model.encode(cells.x)
     mu = start.mean.clone().requires_grad_()  # (N, L)
@@ -33,9 +39,11 @@ def fit_local_posteriors(model: nn.Module, cells: Cells, *, steps: int, lr: floa
     optimizer = torch.optim.Adam([mu, log_sigma], lr=lr)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for _ in range(steps):
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = lr * (1 - step / steps)
             q = Normal(mu, log_sigma.exp())
-            elbo = model.decode(q.rsample()).log_prob(cells.x) - kl_divergence(q, model.prior).sum(-1)  # (N,)
+            reconstruction = model.decode(q.rsample((draws,))).log_prob(cells.x).mean(0)  # (N,)
+            elbo = reconstruction - kl_divergence(q, model.prior).sum(-1)  # (N,)
             mu.grad, log_sigma.grad = torch.autograd.grad(-elbo.sum(), [mu, log_sigma])  # the decoder gets none
             optimizer.step()
     return Normal(mu.detach(), log_sigma.detach().exp())

@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 
 
 def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
-    r"""Energy distance between two samples of cells: zero in expectation if and only if they come from one distribution.
+    r"""Energy distance between two samples of cells: zero in expectation only for one distribution.
 
     .. math:: 2\,E\lVert A - B\rVert - E\lVert A - A'\rVert - E\lVert B - B'\rVert
 
@@ -36,6 +36,6 @@ def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
 def nearest_neighbour_distance(generated: np.ndarray, real: np.ndarray) -> float:
     """Mean Euclidean distance from each generated cell to the nearest real one.
 
-    A tempting score, and a misleading one: a blurred cell sits near many real cells, and copies of one mean cell can win.
+    A tempting score, and a misleading one: a blurred cell sits near many real cells, and copies of the mean cell can win.
     """
     return float(NearestNeighbors(n_neighbors=1).fit(real).kneighbors(generated)[0].mean())

@@ -1,1 +1,1 @@
-"""Where cells come from: committed data, simulators, downloads, and the gate every cell passes before a model sees it."""
+"""Where cells come from: committed data, simulators, downloads, and the gate cells pass to enter a model."""

@@ -147,9 +147,7 @@ def _as_numbers(values: Any, source: str) -> Any:
         try:
             values = np.asarray(values)
         except ValueError as error:  # nested lists of unequal lengths
-            raise ValueError(
-                f"{source} is not a table: {error}. Give every cell the same number of genes."
-            ) from error
+            raise ValueError(f"{source} is not a table: {error}. Give every cell the same number of genes.") from error
     if values.dtype.kind not in "iuf":
         raise ValueError(
             f"{source} holds {values.dtype} values, not numbers. Convert it, for example with .astype('float32'), "
@@ -184,6 +182,8 @@ def _read_batches(data: Any, batch_key: str | None, table: Table) -> tuple[np.nd
             f"{table.cells[missing[0]]!r} (row {missing[0]}). Fill in their batch, or remove these cells."
         )
     if not isinstance(labels.dtype, pd.CategoricalDtype):
+        if labels.dtype == object:  # 1 and "1" are one batch
+            labels = labels.astype(str)
         labels = labels.astype("category")
     labels = labels.cat.remove_unused_categories()
     return labels.cat.codes.to_numpy(dtype=np.int64), tuple(str(name) for name in labels.cat.categories)

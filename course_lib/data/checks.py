@@ -107,7 +107,7 @@ def _what_it_looks_like(table: Table) -> str:
     stored = table.stored.astype(np.float64)
     if stored.max() <= LARGEST_LOG_VALUE:
         unlogged = np.expm1(stored)
-        if np.allclose(unlogged, np.round(unlogged), rtol=1e-4, atol=1e-4):
+        if np.allclose(unlogged, np.round(unlogged), rtol=1e-5, atol=1e-3):
             return "These look like log1p of counts: pass the raw counts layer, or np.rint(np.expm1(values))."
         return "These look like log-normalised values; pass the raw counts layer (layer='counts', or data.raw)."
     totals = np.asarray(table.values.sum(axis=1), dtype=np.float64).ravel()

@@ -1,0 +1,116 @@
+"""What counting alone predicts: means, variances and zeros of a gene whose cells differ only in their library size.
+
+Axes: N cells, G genes. A gene's share ρ_g of the transcripts is taken to be the same in every cell, so these
+predictions are for cells of one kind; what they miss is biology, or noise beyond counting.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CountMoments:
+    """Counts of one group of cells, summed up gene by gene."""
+
+    library: Floats  # (N,) total count of each cell
+    rho: Floats  # (G,) share of each gene in all counts, sums to one
+    mean: Floats  # (G,)
+    variance: Floats  # (G,) with N − 1
+    zero_fraction: Floats  # (G,) the share of cells without a count of the gene
+
+    @property
+    def mu(self) -> Floats:
+        """μ_ng = ℓ_n ρ_g, what each cell should hold of each gene: (N, G)."""
+        return np.outer(self.library, self.rho)
+
+
+def count_moments(x: np.ndarray | scipy.sparse.spmatrix) -> CountMoments:
+    """Means, variances and zeros of raw counts, (N, G), dense or sparse; at least two cells, none of them empty."""
+    dense = np.asarray(x.toarray() if scipy.sparse.issparse(x) else x, dtype=np.float64)
+    library = dense.sum(1)
+    if len(dense) < 2 or not (library > 0).all():
+        raise ValueError(
+            f"x: expected two or more cells, each with a count, found {len(dense)} cells, "
+            f"{int((library == 0).sum())} of them empty; drop the empty ones."
+        )
+    return CountMoments(
+        library=library,
+        rho=dense.sum(0) / dense.sum(),
+        mean=dense.mean(0),
+        variance=dense.var(0, ddof=1),
+        zero_fraction=(dense == 0).mean(0),
+    )
+
+
+def common_overdispersion(x: np.ndarray | scipy.sparse.spmatrix, moments: CountMoments) -> float:
+    r"""One φ = 1/θ for all genes, from the squares that Poisson noise leaves over.
+
+    .. math:: φ = \frac{\sum_{ng} (x_{ng} - μ_{ng})^2 - μ_{ng}}{\sum_{ng} μ_{ng}^2}
+
+    Zero if counting explains the spread; never below zero. Genes count with the square of their mean.
+    """
+    dense = np.asarray(x.toarray() if scipy.sparse.issparse(x) else x, dtype=np.float64)
+    mu = moments.mu
+    return float(max(0.0, (np.square(dense - mu) - mu).sum() / np.square(mu).sum()))
+
+
+def predicted_variance(moments: CountMoments, mean: Floats, phi: float) -> Floats:
+    r"""Variance over cells of a gene with the given mean: Poisson noise, unequal libraries, and overdispersion φ.
+
+    .. math:: m + \mathrm{CV}^2 m^2 + φ (1 + \mathrm{CV}^2)\, m^2
+
+    with CV the standard deviation of ℓ over its mean.
+
+    Parameters
+    ----------
+    mean : (G,) or any shape.   phi : 1/θ ≥ 0; zero is Poisson.
+    """
+    cv_squared = moments.library.var(ddof=1) / moments.library.mean() ** 2
+    return mean + (cv_squared + phi * (1 + cv_squared)) * mean**2
+
+
+def predicted_zero_fraction(moments: CountMoments, rho: Floats, phi: float) -> Floats:
+    r"""The share of cells that hold no count of a gene: the mean over cells of P(x = 0).
+
+    .. math:: \frac1N \sum_n (1 + φ ℓ_n ρ_g)^{-1/φ}
+
+    which is the mean of exp(−ℓ_n ρ_g) at φ = 0.
+
+    Parameters
+    ----------
+    rho : (G,), shares of the library.   phi : 1/θ ≥ 0; zero is Poisson.
+    """
+    mu = np.outer(moments.library, rho)  # (N, G)
+    log_zero = -mu if phi == 0 else -np.log1p(phi * mu) / phi
+    return np.exp(log_zero).mean(0)
+
+
+def relative_spread(distances: Floats) -> float:
+    """Standard deviation of pairwise distances over their mean: near zero, every point is as far as every other."""
+    return float(distances.std() / distances.mean())
+
+
+def same_batch_neighbours(coordinates: np.ndarray, batch: np.ndarray, n_neighbors: int = 15) -> tuple[float, float]:
+    """How often a cell's neighbours come from its own batch, and how often they would if batches were mixed at random.
+
+    Parameters
+    ----------
+    coordinates : (N, D), such as principal components.   batch : (N,) labels.
+
+    Returns
+    -------
+    The observed share, and the share expected under random mixing: Σ_b (n_b/N)(n_b − 1)/(N − 1).
+    """
+    codes = np.unique(np.asarray(batch), return_inverse=True)[1]
+    if len(codes) <= n_neighbors:
+        raise ValueError(f"n_neighbors: expected fewer than the {len(codes)} cells, found {n_neighbors}.")
+    index = NearestNeighbors(n_neighbors=n_neighbors).fit(coordinates).kneighbors(return_distance=False)
+    sizes = np.bincount(codes)
+    expected = (sizes * (sizes - 1)).sum() / (len(codes) * (len(codes) - 1))
+    return float((codes[index] == codes[:, None]).mean()), float(expected)

@@ -1,0 +1,73 @@
+"""The five data sets committed under ``data/``: real cells, raw counts, small enough to clone.
+
+Every loader returns an AnnData with raw integer counts (int32) in ``X``, kinds of cell in ``obs["cell_type"]`` where
+the origin or the markers name them, batches in ``obs["batch"]`` where there are batches, and in ``uns["source"]`` a
+dictionary of ``citation``, ``doi``, ``terms`` and ``origin``. ``data/README.md`` tells more; the files were made by
+``course_lib.data.build``. A file that is not there raises FileNotFoundError, which says how to get it back.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from anndata import AnnData, read_h5ad
+
+DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
+
+
+def load_pbmc3k() -> AnnData:
+    """2,700 blood cells × 13,714 genes, CSR (Zheng et al. 2017).
+
+    ``obs["cell_type"]``: 8 kinds for 2,638 cells, ``"unassigned"`` for 62. The names come from clustering the same
+    counts, so agreement with them is partly circular.
+    """
+    return _load("pbmc3k")
+
+
+def load_cortex() -> AnnData:
+    """3,005 cells of mouse cortex and hippocampus × 4,000 genes, dense (Zeisel et al. 2015).
+
+    ``obs["cell_type"]``: the paper's 7 classes; ``obs["level2class"]``: its 47 subclasses, ``"(none)"`` where it gives
+    none. Both come from biclustering the same data. The origin does not name its genes: they are called ``row_0`` to
+    ``row_3999``.
+    """
+    return _load("cortex")
+
+
+def load_kang() -> AnnData:
+    """Blood cells at rest and under interferon-β, 3,743 × 2,006 genes, CSR (Kang et al. 2018).
+
+    ``obs["condition"]``: CTRL or STIM. It is what the experiment asks about, not a batch to be removed.
+    ``obs["cell_type"]``: named by marker genes (``course_lib.data.marker_labels``), ``"unassigned"`` where the markers
+    leave doubt. Rare kinds are kept more often than common ones: do not read frequencies off this selection.
+    """
+    return _load("kang")
+
+
+def load_mosaic() -> AnnData:
+    """1,200 blood cells × 500 genes, CSR: the RNA of a CITE-seq mosaic as distributed with scmidas (probably Hao 2021).
+
+    ``obs["batch"]``: p1_0, p3_0, p4_0, 400 cells each, which mix almost fully without any model.
+    ``obs["cell_type"]``: 8 kinds.
+    """
+    return _load("mosaic")
+
+
+def load_pbmc_pair() -> AnnData:
+    """200 + 200 blood cells from two 10x v3 runs × 12,351 shared genes, CSR: a batch effect one can see.
+
+    ``obs["batch"]``: 5k or 10k. No kinds of cell. ``obsm["protein"]``: counts of the 14 antibodies both runs used.
+    """
+    return _load("pbmc_pair")
+
+
+def _load(name: str) -> AnnData:
+    path = DATA_FOLDER / f"{name}.h5ad"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing. It is part of the repository: restore it with `git checkout -- data/{path.name}`, "
+            "or rebuild it from its public origin with `python -m course_lib.data.build --write`. If course_lib was "
+            "installed without -e, its data stayed behind: run `pip install -e .` in the clone."
+        )
+    data = read_h5ad(path)
+    data.X = data.X.astype(np.int32)  # on disk unsigned, where 1 − 2 would be 65,535
+    return data

@@ -1,0 +1,87 @@
+"""What counting predicts, against SciPy's distributions and simulation."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+import scipy.stats
+
+from course_lib.analysis.counting import (
+    common_overdispersion,
+    count_moments,
+    predicted_variance,
+    predicted_zero_fraction,
+    relative_spread,
+    same_batch_neighbours,
+)
+
+
+def counts(phi: float, n_cells: int = 2000, n_genes: int = 200, seed: int = 0) -> np.ndarray:
+    """Gamma–Poisson counts with unequal libraries; ρ the same in every cell."""
+    rng = np.random.default_rng(seed)
+    mu = np.outer(rng.lognormal(5, 0.4, n_cells), rng.dirichlet(np.ones(n_genes)))
+    rate = rng.gamma(1 / phi, mu * phi) if phi > 0 else mu
+    return rng.poisson(rate)
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.3])
+def test_variance_and_zeros_of_simulated_counts_are_as_predicted(phi):
+    x = counts(phi)
+    moments = count_moments(x)
+    assert predicted_variance(moments, moments.mean, phi) == pytest.approx(moments.variance, rel=0.2)
+    zeros = predicted_zero_fraction(moments, moments.rho, phi)
+    standard_error = np.sqrt(np.maximum(zeros * (1 - zeros), 1e-4) / len(x))
+    assert np.abs(zeros - moments.zero_fraction).max() < 5 * standard_error.max()
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.05, 0.3, 1.0])
+def test_the_common_overdispersion_is_recovered(phi):
+    x = counts(phi)
+    assert common_overdispersion(x, count_moments(x)) == pytest.approx(phi, abs=0.02 + 0.08 * phi)
+
+
+def test_zero_fractions_are_scipys_averaged_over_cells():
+    moments = count_moments(counts(0.3, n_cells=40))
+    poisson = scipy.stats.poisson(moments.mu).pmf(0).mean(0)
+    np.testing.assert_allclose(predicted_zero_fraction(moments, moments.rho, 0.0), poisson, rtol=1e-12)
+    theta = 2.5
+    nb = scipy.stats.nbinom(theta, theta / (theta + moments.mu)).pmf(0).mean(0)
+    np.testing.assert_allclose(predicted_zero_fraction(moments, moments.rho, 1 / theta), nb, rtol=1e-12)
+
+
+def test_moments_are_numpys_for_dense_and_sparse_counts():
+    x = counts(0.3, n_cells=50)
+    for table in (x, scipy.sparse.csr_matrix(x)):
+        moments = count_moments(table)
+        np.testing.assert_allclose(moments.variance, x.var(0, ddof=1))
+        np.testing.assert_allclose(moments.zero_fraction, (x == 0).mean(0))
+        np.testing.assert_allclose(moments.mu.sum(0), x.sum(0))  # ℓρ keeps each gene's total
+        np.testing.assert_allclose(moments.mu.sum(1), x.sum(1))  # and each cell's
+
+
+def test_distances_between_independent_coordinates_concentrate_as_the_square_root_of_the_dimension():
+    rng = np.random.default_rng(0)
+    spreads = [relative_spread(scipy.spatial.distance.pdist(rng.normal(size=(300, d)))) for d in (10, 1000)]
+    # ‖a − b‖² is 2χ²_d: its root has relative spread close to 1/√(2d).
+    assert spreads == pytest.approx([20**-0.5, 2000**-0.5], rel=0.1)
+
+
+def test_neighbours_of_mixed_batches_are_as_often_strangers_as_chance_says():
+    rng = np.random.default_rng(0)
+    batch = np.repeat(["a", "b", "b"], 200)
+    mixed, expected = same_batch_neighbours(rng.normal(size=(600, 2)), batch)
+    assert mixed == pytest.approx(expected, abs=0.03)
+    assert expected == pytest.approx((200 * 199 + 400 * 399) / (600 * 599))
+    apart, _ = same_batch_neighbours(rng.normal(size=(600, 2)) + 50 * (batch == "a")[:, None], batch)
+    assert apart == 1.0
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: count_moments(np.array([[1, 2], [0, 0]])), "x: expected two or more cells, .* 1 of them empty"),
+        (lambda: same_batch_neighbours(np.ones((5, 2)), np.zeros(5)), "n_neighbors: expected fewer than the 5 cells"),
+    ],
+)
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
