@@ -4,6 +4,7 @@ Axes: N cells, G genes, H hidden units, L latent dimensions.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.distributions import Normal
@@ -26,7 +27,7 @@ def fully_connected(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout: expected 0 ≤ dropout < 1, found {dropout}; it is a probability.")
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for n_in, n_out in pairwise(sizes[:-1]):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
         if dropout > 0:
             layers.append(nn.Dropout(dropout))

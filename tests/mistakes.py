@@ -78,7 +78,7 @@ def exit_code(test: str, folder: Path) -> int:
             import pytest
 
             arguments = [str(ROOT / test), f"--rootdir={ROOT}", "-q", "-x", "--assert=plain", "--hypothesis-seed=0"]
-            code = int(pytest.main([*arguments, *"-p no:cacheprovider -p no:xdist -p no:nbval".split()]))
+            code = int(pytest.main([*arguments, *["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:nbval"]]))
             import course_lib
 
             if not str(course_lib.__file__).startswith(str(folder)):

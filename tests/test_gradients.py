@@ -4,7 +4,12 @@ import pytest
 import scipy.stats
 import torch
 
-from course_lib.probability.gradients import reparameterised_samples, score_function_samples, total_variance
+from course_lib.probability.gradients import (
+    reparameterised_samples,
+    score_function_samples,
+    total_variance,
+    variance_ratio_of_a_quadratic,
+)
 
 ESTIMATORS = [score_function_samples, reparameterised_samples]
 
@@ -60,3 +65,14 @@ def test_reparameterised_samples_leave_no_gradient_behind():
     samples = reparameterised_samples(f, mu, sigma, 10, torch.Generator().manual_seed(0))
     assert not samples.requires_grad or samples.shape == (10, 4)
     assert mu.grad is None
+
+
+@pytest.mark.parametrize(("n_dims", "delta", "sigma"), [(1, 0.0, 1.0), (1, 2.0, 0.5), (3, 0.5, 1.0), (20, -0.7, 1.5)])
+def test_the_variance_ratio_of_a_quadratic_agrees_with_samples(n_dims, delta, sigma):
+    mu, sd = (torch.full((n_dims,), v, dtype=torch.float64) for v in (delta, sigma))
+    variances = [
+        total_variance(e(lambda z: z.square().sum(-1), mu, sd, 400_000, torch.Generator().manual_seed(5)))
+        for e in ESTIMATORS
+    ]
+    measured = float(variances[0] / variances[1])
+    assert measured == pytest.approx(variance_ratio_of_a_quadratic(n_dims, delta, sigma), rel=0.05)

@@ -23,17 +23,24 @@ def data(mean: float) -> np.ndarray:
     return ((z * scale) @ basis.T + offset).astype(np.float32)
 
 
-def angle_to_pca(x: np.ndarray, bias: bool) -> float:
+def angle_to_pca(x: np.ndarray, bias: bool, epochs: int = 600) -> float:
+    """Full-batch training in two fits.
+
+    A mean of length 13 weighs 180 in the loss, the eigengap 3: the weights turn to the mean first and hand it to the
+    bias along a valley, flat along and steep across. A large learning rate gets through it (at 0.01 the angle is
+    still 7° to 49° after 3,000 epochs); a second fit at a tenth of it ends Adam's swinging across the valley.
+    """
     torch.manual_seed(0)
     model = TiedLinearAutoencoder(N_GENES, N_LATENT, bias=bias)
-    fit(model, cells_from_expression(x), epochs=6000, batch_size=N_CELLS, lr=0.01, progress=False)
+    for lr in (0.05, 0.005):
+        fit(model, cells_from_expression(x), epochs=epochs, batch_size=N_CELLS, lr=lr, progress=False)
     components = PCA(N_LATENT).fit(x).components_.T
     return largest_angle(model.weight.detach().numpy(), components)
 
 
-@pytest.mark.parametrize("mean, bias", [(0.0, True), (3.0, True)])
-def test_the_subspace_is_pcas_within_one_degree(mean, bias):
-    assert angle_to_pca(data(mean), bias) < 1.0
+@pytest.mark.parametrize("mean, epochs", [(0.0, 600), (3.0, 3000)])
+def test_the_subspace_is_pcas_within_one_degree(mean, epochs):
+    assert angle_to_pca(data(mean), bias=True, epochs=epochs) < 1.0
 
 
 def test_on_centred_data_no_bias_is_needed():

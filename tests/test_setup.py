@@ -93,6 +93,7 @@ def test_every_declared_range_has_a_lower_and_an_upper_bound():
 
 def test_what_the_library_and_its_tests_import_is_declared():
     owners = importlib.metadata.packages_distributions()
+    in_every_environment = {"pip"}
     extras = {"course_lib": [], "tests": environment.all_extras(ROOT)}
     for folder, allowed_extras in extras.items():
         declared = {canonicalize_name(r.name) for r in environment.declared_requirements(ROOT, *allowed_extras)}
@@ -100,7 +101,7 @@ def test_what_the_library_and_its_tests_import_is_declared():
         for path in (ROOT / folder).rglob("*.py"):
             for name in imported_names(ast.parse(path.read_text(encoding="utf-8")), ""):
                 module = name.split(".")[0]
-                if module in sys.stdlib_module_names or module in local:
+                if module in sys.stdlib_module_names or module in local | in_every_environment:
                     continue
                 distributions = {canonicalize_name(owner) for owner in owners.get(module, [])}
                 assert distributions & declared, f"{path.relative_to(ROOT)} imports {module}, which is not declared"

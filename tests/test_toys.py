@@ -108,8 +108,8 @@ def test_three_programs_counts_are_poisson_with_mean_library_times_rho():
 def test_three_programs_library_sizes_have_the_stated_mean_and_spread():
     library = three_programs(6000, 3, mean_library=900.0, seed=7).obs["library"].to_numpy()
     log = np.log(library)
-    assert abs(log.std(ddof=1) - 0.3) < Z_BOUND * 0.3 / np.sqrt(2 * len(log))
-    assert abs(log.mean() - (np.log(900) - 0.045)) < Z_BOUND * 0.3 / np.sqrt(len(log))
+    assert abs(log.std(ddof=1) - 0.4) < Z_BOUND * 0.4 / np.sqrt(2 * len(log))
+    assert abs(log.mean() - (np.log(900) - 0.08)) < Z_BOUND * 0.4 / np.sqrt(len(log))
 
 
 def test_programs_at_fold_one_are_the_same_program():

@@ -168,6 +168,24 @@ def test_same_seed_same_weights_to_the_last_bit_and_another_seed_others():
     assert not same_weights(a, c)
 
 
+@pytest.mark.parametrize("draws", ["order", "noise"])
+def test_the_seed_decides_the_order_of_cells_and_the_noise(draws):
+    class Recording(MeanOfData):
+        def loss(self, cells, kl_weight=1.0):
+            self.seen.append(cells.x[:, 0] if draws == "order" else torch.rand(8))
+            return super().loss(cells)
+
+    def train(seed):
+        model = Recording()
+        model.seen = []
+        fit(model, random_cells(32), epochs=2, batch_size=8, seed=seed, progress=False)
+        return torch.stack(model.seen)
+
+    assert torch.equal(train(1), train(1))
+    assert not torch.equal(train(1), train(2))
+    assert len(train(1).unique(dim=0)) == 8  # 4 minibatches in each of two epochs, no two alike
+
+
 def test_fit_leaves_the_callers_random_numbers_alone():
     before = torch.get_rng_state()
     fit(Noisy(), random_cells(30), epochs=2, validation=random_cells(9), progress=False)
@@ -233,6 +251,12 @@ def test_early_stopping_waits_for_the_warm_up_and_restores_the_best_epoch(
     assert int(model.epoch) == keeps
     ran = "trained 10" if stops_after == 10 else f"stopped early after {stops_after}"
     assert capsys.readouterr().err == f"{ran} of 10 epochs; kept epoch {keeps}\n"
+
+
+def test_an_improvement_gives_back_all_patience():
+    model, cells = Scripted([5.0, 5.5, 4.0, 4.5, 3.0, 3.5, 3.6, 1.0]), random_cells(4)
+    history = fit(model, cells, epochs=8, validation=cells, patience=2, progress=False)
+    assert (len(history), int(model.epoch)) == (7, 5)
 
 
 def test_without_patience_the_last_weights_stay():

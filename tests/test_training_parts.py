@@ -101,7 +101,7 @@ def test_kl_weight_rises_linearly_to_its_full_value_at_the_end_of_warm_up():
     assert [kl_weight_at(epoch, 2.0, 4) for epoch in range(1, 7)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
     assert kl_weight_at(1, 0.3, 0) == 0.3
     assert kl_weight_at(1, 0.3, 1) == 0.3
-    assert kl_weight_at(7, 0.3, 7) == 0.3  # exactly, not 0.3 · 7 / 7
+    assert kl_weight_at(3, 0.1, 3) == 0.1 != 0.1 * 3 / 3  # exactly, whatever the rounding
 
 
 # History

@@ -16,7 +16,7 @@ from course_lib.data.cells import cells_from_counts, cells_from_expression
 
 STAR_HEADER = "# gene-model: GENCODE v36\ngene_id\tgene_name\tgene_type\tunstranded\tstranded_first\ttpm_unstranded\n"
 STAR_SUMMARY = "".join(f"N_{name}\t\t\t4\t4\t\n" for name in ["unmapped", "multimapping", "noFeature", "ambiguous"])
-STAR_GENES = "ENSG1.1\tTP53\tprotein_coding\t7\t3\t0.5\nENSG2.4\t5'\"odd\tlncRNA\t0\t0\t0.0\n"
+STAR_GENES = 'ENSG1.1\tTP53\tprotein_coding\t7\t3\t0.5\nENSG2.4\t"odd\tlncRNA\t0\t0\t0.0\n'
 STAR_GENES += "ENSG3.2\tNA\tmiRNA\t12\t5\t1.5\n"
 HTSEQ_SUMMARY = "__no_feature\t5\n__ambiguous\t4\n__too_low_aQual\t0\n__not_aligned\t0\n__alignment_not_unique\t9\n"
 HTSEQ = "ENSG1.1\t7\nENSG2.4\t0\n" + HTSEQ_SUMMARY
@@ -66,6 +66,12 @@ def test_rtcga_reads_samples_in_rows_and_tells_normal_tissue_by_the_barcode(coho
     assert list(data.var["symbol"]) == ["?", "TP53"]
     assert list(data.var["entrez"]) == ["100130426", "7157"]
     cells_from_expression(data)
+
+
+@pytest.mark.parametrize(("code", "normal"), [("01", False), ("09", False), ("10", True), ("14", True), ("20", False)])
+def test_normal_tissue_has_codes_ten_to_nineteen(cohort, code, normal):
+    frame = _rtcga_frame([f"TCGA-OR-A5J1-{code}A-11R-A29S-07"], **{"TP53|7157": [1.0]})
+    assert tumours.read_rtcga(cohort("ACC", frame)).obs["is_normal"].tolist() == [normal]
 
 
 def test_rtcga_cohorts_come_in_the_order_asked_for(cohort, tmp_path):
@@ -166,7 +172,7 @@ def test_star_counts_lose_their_summary_rows_and_keep_odd_names(star):
     assert list(table.index) == ["ENSG1.1", "ENSG2.4", "ENSG3.2"]
     assert list(table["unstranded"]) == [7, 0, 12]
     assert table["unstranded"].dtype == np.int64
-    assert list(table["gene_name"]) == ["TP53", "5'\"odd", "NA"]  # a quote, and a gene called NA, stay
+    assert list(table["gene_name"]) == ["TP53", '"odd', "NA"]  # a quote, and a gene called NA, stay
 
 
 @pytest.mark.parametrize(
@@ -202,7 +208,7 @@ def test_star_samples_are_joined_to_their_sheet_and_files_not_there_are_left_out
     np.testing.assert_array_equal(data.X, [[70, 0, 12], [7, 0, 12]])
     assert list(data.obs["cohort"]) == ["TCGA-PCPG", "TCGA-ACC"]
     assert list(data.obs["is_normal"]) == [True, False]
-    assert data.var["gene_name"].tolist() == ["TP53", "5'\"odd", "NA"]
+    assert data.var["gene_name"].tolist() == ["TP53", '"odd', "NA"]
     cells_from_counts(data)
 
 

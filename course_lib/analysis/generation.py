@@ -36,6 +36,6 @@ def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
 def nearest_neighbour_distance(generated: np.ndarray, real: np.ndarray) -> float:
     """Mean Euclidean distance from each generated cell to the nearest real one.
 
-    A tempting score, and a misleading one: a blurred cell sits near many real cells, and copies of the mean cell can win.
+    A tempting score, and a misleading one: a blurred cell lies near many real cells, and the mean cell can win.
     """
     return float(NearestNeighbors(n_neighbors=1).fit(real).kneighbors(generated)[0].mean())

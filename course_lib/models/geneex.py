@@ -5,6 +5,7 @@ Axes: N profiles, G genes, L latent dimensions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from course_lib.models.autoencoder import Autoencoder
 
@@ -56,8 +57,8 @@ def training_memory(n_genes: int, n_latent: int, hidden: Sequence[int], batch_si
     TrainingMemory, in bytes; it leaves out the data and the interpreter.
     """
     sizes = [n_genes, *hidden, n_latent, *reversed(hidden), n_genes]
-    layers = [n_in * n_out + n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)]
-    largest = max(n_in * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True))
+    layers = [n_in * n_out + n_out for n_in, n_out in pairwise(sizes)]
+    largest = max(n_in * n_out for n_in, n_out in pairwise(sizes))
     parameters = sum(layers)
     # Each hidden layer is kept before and after its ReLU and dropout; input, code and output once, and the
     # squared error keeps one difference of the output's size.

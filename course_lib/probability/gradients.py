@@ -3,7 +3,8 @@
 Both estimate ∇_{μ, σ} E_{z ~ N(μ, σ²I)}[f(z)] from draws of z.
 Axes: S samples, D dimensions of z. A gradient is stored as (2D,): first ∂/∂μ_d, then ∂/∂σ_d.
 
-Source: Kingma and Welling 2014, section 2.4 (pathwise); Williams 1992, https://doi.org/10.1007/BF00992696 (score function).
+Sources: pathwise, Kingma and Welling 2014, https://doi.org/10.48550/arXiv.1312.6114, section 2.4; score function,
+Williams 1992, https://doi.org/10.1007/BF00992696.
 """
 
 from collections.abc import Callable
@@ -49,3 +50,29 @@ def reparameterised_samples(
 def total_variance(samples: Tensor) -> Tensor:
     """Sum over the 2D components of the variance of a single-sample estimate.  (S, 2D) to a scalar."""
     return samples.var(dim=0).sum()
+
+
+def variance_ratio_of_a_quadratic(n_dims: int, delta: float, sigma: float) -> float:
+    r"""Score-function variance over pathwise variance for f(z) = ‖z − a‖², with μ_d − a_d = δ and σ_d = σ throughout.
+
+    Both variances are summed over the 2D components. With y_d = (δ + σε_d)², f is y_i plus a rest that is independent
+    of ε_i, so every component needs only moments of one standard normal: E ε² = 1, E ε⁴ = 3, E ε⁶ = 15, E ε⁸ = 105.
+
+    Parameters
+    ----------
+    n_dims : D, at least 1.   delta : δ, any real number.   sigma : σ > 0.
+
+    Returns
+    -------
+    The ratio, which grows like D².
+    """
+    d2, s2 = delta**2, sigma**2
+    rest_mean = (n_dims - 1) * (d2 + s2)  # E Σ_{j ≠ i} y_j
+    rest_square = (n_dims - 1) * (4 * d2 * s2 + 2 * s2**2) + rest_mean**2
+    # E[f² ε²]/σ² − (2δ)² and E[f² (ε² − 1)²]/σ² − (2σ)²
+    by_mu = (d2**2 + 18 * d2 * s2 + 15 * s2**2 + 2 * rest_mean * (d2 + 3 * s2) + rest_square) / s2 - 4 * d2
+    by_sigma = (
+        2 * d2**2 + 60 * d2 * s2 + 78 * s2**2 + 2 * rest_mean * (2 * d2 + 10 * s2) + 2 * rest_square
+    ) / s2 - 4 * s2
+    pathwise = 4 * s2 + 4 * (d2 + 2 * s2)  # Var 2(δ + σε) + Var 2(δ + σε)ε
+    return (by_mu + by_sigma) / pathwise

@@ -26,8 +26,8 @@ class LinearGaussian:
     def __post_init__(self) -> None:
         if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
             raise ValueError(
-                f"weight, bias: expected (G, L) and (G,), found {tuple(self.weight.shape)} and {tuple(self.bias.shape)}; "
-                "store W with one row per feature."
+                f"weight, bias: expected (G, L) and (G,), found {tuple(self.weight.shape)} and "
+                f"{tuple(self.bias.shape)}; store W with one row per feature."
             )
         if self.sigma.numel() != 1 or not bool(self.sigma > 0):
             raise ValueError(f"sigma: expected one number > 0, found {self.sigma}; it is a standard deviation.")

@@ -21,6 +21,6 @@ def minibatches(n_cells: int, batch_size: int, shuffle: torch.Generator) -> list
     int64 tensors of 2 to ``batch_size`` indices, the last one up to ``batch_size + 1``.
     """
     parts = list(torch.randperm(n_cells, generator=shuffle).split(batch_size))
-    if len(parts) > 1 and len(parts[-1]) == 1:
+    if len(parts[-1]) == 1:
         parts[-2:] = [torch.cat(parts[-2:])]
     return parts

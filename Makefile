@@ -1,0 +1,73 @@
+# Every target works alone and first, in a fresh clone with Python, git and make: it makes the environment it needs.
+
+PYTHON ?= python3
+# Where pip finds PyTorch beside PyPI. On Linux, PyPI's is a CUDA build of 2.7 GB; the CPU build is at
+# https://download.pytorch.org/whl/cpu:  make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+# One thread, unless you ask for more (course_lib/threads.py says why):  make course COURSE_THREADS=4
+COURSE_THREADS ?= $(or $(OMP_NUM_THREADS),1)
+export OMP_NUM_THREADS := $(COURSE_THREADS)
+# Some notebooks instead of all:  make notebooks NOTEBOOKS="03 04"
+NOTEBOOKS ?=
+# Passed on to JupyterLab:  make lab LAB_OPTIONS=--no-browser
+LAB_OPTIONS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+# Written last: an environment without it is half made, one older than what it was made from is out of date.
+COMPLETE := $(VENV)/.complete
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help lab course test env doctor lint format notebooks slides clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  The environment is made in $(VENV) when first needed. On Linux, spare yourself PyTorch's CUDA build:"
+	@echo "  make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+
+lab: $(COMPLETE)  ## make the environment and open JupyterLab on the course
+	$(RUN) jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_counts.ipynb $(LAB_OPTIONS)
+
+course: $(COMPLETE)  ## run the whole course; executed copies, pages and figures in build/
+	$(RUN) course_lib.tooling.execute --course $(NOTEBOOKS)
+
+test: lint  ## every check: lint, types, tests, and every notebook run against its outputs
+	$(RUN) pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env tests notebooks
+
+env: $(COMPLETE)  ## make the environment, or make it anew after its definition has changed
+
+doctor: $(COMPLETE)  ## look at the installation, and say what is wrong and what to type
+	$(RUN) course_lib.tooling.doctor
+
+lint: $(COMPLETE)  ## check style and types, notebooks included
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+format: $(COMPLETE)  ## put code and notebooks into the one style
+	$(RUN) ruff check --fix-only --exit-zero .
+	$(RUN) ruff format .
+
+notebooks: $(COMPLETE)  ## execute the notebooks in place and normalise them, ready to commit
+	$(RUN) course_lib.tooling.execute --in-place $(NOTEBOOKS)
+
+slides: $(COMPLETE)  ## slides of every notebook in build/slides/
+	$(RUN) course_lib.tooling.render --slides $(NOTEBOOKS)
+
+clean:  ## remove build/ and the caches of the tools (the environment stays: rm -r .venv)
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(COMPLETE): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null || { \
+		echo "$(PYTHON) is missing or much too old. The course needs $$(sed -n 's/^requires-python = /Python /p' pyproject.toml)."; \
+		echo "Install one of these, or name the one you have:  make env PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m course_lib.tooling.doctor --python
+	@echo "Making the environment in $(VENV): some minutes, once."
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make environments. On Debian and Ubuntu:  sudo apt install python3-venv"; exit 1; }
+	$(RUN) pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch
+	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(RUN) pip check
+	@touch $@

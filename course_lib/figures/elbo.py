@@ -1,0 +1,403 @@
+"""The pictures of notebook 03: the joint, the bound under any q, the two directions of the KL, training watched.
+
+Every function takes what was computed and returns a finished figure with its alternative text. Densities and nats are
+plain arrays or tensors; nothing is computed here but positions and what the text says about them.
+Axes: K grid points of z, N cells.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from numpy.typing import ArrayLike
+
+from course_lib.figures.style import BLUE, CATEGORIES, COLOUR, GREEN, ORANGE, finding, label_lines
+
+Described = tuple[Figure, str]  # the figure, and its alternative text
+
+
+def joint_and_slices(
+    z: ArrayLike,
+    x: ArrayLike,
+    joint: ArrayLike,
+    marginal: ArrayLike,
+    samples: ArrayLike,
+    observed: float,
+    posterior: ArrayLike,
+) -> Described:
+    """p(x, z) as a map, its marginal p(x) at the side with draws from it, and one slice, p(z∣x), below.
+
+    Parameters
+    ----------
+    z : (K,).   x : (M,).   joint : (M, K) densities.   marginal : (M,).   samples : draws of x.
+    observed : the x of the slice.   posterior : (K,).
+    """
+    z, x, joint, posterior = (np.asarray(a) for a in (z, x, joint, posterior))
+    peaks = np.flatnonzero((posterior[1:-1] > posterior[:-2]) & (posterior[1:-1] > posterior[2:])) + 1
+    hills, ratio = z[peaks[[0, -1]]], posterior[peaks[-1]] / posterior[peaks[0]]
+    fig, axes = plt.subplots(
+        2, 2, figsize=(9.5, 6.6), sharex="col", sharey="row", height_ratios=(2.2, 1), width_ratios=(2.2, 1)
+    )
+    whole, side, below, empty = axes.ravel()
+    empty.set_axis_off()
+    side.tick_params(labelbottom=True)
+    whole.pcolormesh(z, x, np.sqrt(joint), cmap="Blues", shading="gouraud", rasterized=True)  # √: the arms are faint
+    whole.axhline(observed, color=COLOUR["highlight"])
+    whole.text(3.4, observed + 0.12, f"observed x = {observed:g}", color=COLOUR["highlight"], ha="right", weight="bold")
+    whole.set(xlim=(-3.5, 3.5), ylim=(x.min(), x.max()), ylabel="x, the measurement")
+    finding(whole, "The joint p(x, z) holds everything: marginal and posterior are read off it")
+    side.hist(
+        np.asarray(samples), bins=60, range=(x.min(), x.max()), density=True, orientation="horizontal", color="#c9c9c9"
+    )
+    side.plot(np.asarray(marginal), x, color=COLOUR["truth"])
+    side.set(xlabel="density of x", ylim=(x.min(), x.max()))
+    side.set_title("marginal p(x)\nand draws from it", fontsize=13)
+    below.plot(z, posterior, color=COLOUR["highlight"])
+    below.fill_between(z, posterior, color=COLOUR["highlight"], alpha=0.25)
+    below.set(xlabel="z, the hidden state", ylabel="density of z")
+    below.set_ylim(0, 1.15 * posterior.max())
+    below.text(-3.3, 0.92 * posterior.max(), f"posterior p(z∣x = {observed:g})", color=COLOUR["highlight"], va="top")
+    alt = (
+        f"Map of the joint p(x, z), a parabola of density, with the marginal p(x) at its side, which a histogram of "
+        f"{len(np.asarray(samples)):,} draws follows. The slice at x = {observed:g} below is the posterior: two hills, "
+        f"at z = {hills[0]:.2f} and {hills[1]:.2f}, the right one {ratio:.1f} times as high."
+    )
+    return fig, alt
+
+
+def bound_of_each_q(
+    z: ArrayLike, posterior: ArrayLike, q: Mapping[str, ArrayLike], elbo: Sequence[float], log_px: float
+) -> Described:
+    """Left: densities of several q beside the posterior. Right: each ELBO, and the KL that fills up to log p(x).
+
+    Parameters
+    ----------
+    z, posterior : (K,).   q : name → (K,) density.   elbo : one value for each q, in nats.   log_px : nats.
+    """
+    z = np.asarray(z)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(1.1, 1))
+    left.fill_between(z, np.asarray(posterior), color=COLOUR["highlight"], alpha=0.3)
+    left.text(-0.25, 1.0, "posterior\np(z∣x)", color=COLOUR["highlight"], weight="bold", ha="center")
+    palette = dict(zip(q, (BLUE, ORANGE, GREEN, COLOUR["highlight"]), strict=False))
+    for name, density in q.items():
+        left.plot(z, np.asarray(density), color=palette[name])
+    left.set(xlim=(-3, 3), ylim=(0, None), xlabel="z", ylabel="density")
+    finding(left, "Four guesses q(z) at one posterior")
+    for row, (name, value) in enumerate(zip(q, elbo, strict=True)):
+        right.plot([value, log_px], [row, row], color=palette[name], lw=9, alpha=0.35, solid_capstyle="butt")
+        right.plot(value, row, "o", color=palette[name], ms=10)
+        text = f"{name}: KL = {abs(log_px - value):.2f}"
+        right.text(min(elbo) - 0.1, row - 0.3, text, color=palette[name], weight="bold")
+    right.axvline(log_px, color=COLOUR["truth"])
+    right.set(yticks=[], ylim=(len(q) - 0.6, -0.85), xlabel="nats; the dot is the ELBO, the line is log p(x)")
+    right.set_xlim(min(elbo) - 0.2, log_px + 0.25)
+    right.spines["left"].set_visible(False)
+    finding(right, "ELBO + KL ends at log p(x) for each of them")
+    alt = (
+        f"Densities of {len(q)} guesses q beside a posterior with two hills, and for each a bar from its ELBO to "
+        f"log p(x) = {log_px:.2f} nats. Length of the bar, the KL: "
+        + ", ".join(f"{name} {abs(log_px - value):.2f}" for name, value in zip(q, elbo, strict=True))
+        + "."
+    )
+    return fig, alt
+
+
+def landscape(
+    mu: ArrayLike, sigma: ArrayLike, elbo: ArrayLike, summits: Sequence[tuple[float, float]], log_px: float
+) -> Described:
+    """The gap log p(x) − ELBO of every Gaussian q as a map over its μ and σ, with its best places marked.
+
+    Parameters
+    ----------
+    mu : (A,).   sigma : (B,), drawn on a logarithmic axis.   elbo : (A, B).   summits : (μ, σ) pairs.
+    """
+    gap = log_px - np.asarray(elbo)
+    fig, ax = plt.subplots(figsize=(9, 4.6))
+    levels = [0.4, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20]
+    filled = ax.contourf(np.asarray(mu), np.asarray(sigma), gap.T, levels, cmap="viridis_r", norm="log", extend="both")
+    bar = fig.colorbar(filled, ax=ax, label="gap log p(x) − ELBO, nats")
+    bar.set_ticks(levels, labels=[f"{level:g}" for level in levels])
+    bar.minorticks_off()
+    for k, (m, s) in enumerate(summits):
+        ax.plot(m, s, "*", color="white", ms=20, mec="black", zorder=3)
+        ax.annotate(
+            "best of all" if k == 0 else "best on its side",
+            (m, s),
+            (0, -30),
+            textcoords="offset points",
+            ha="center",
+            color="black",
+            weight="bold",
+            bbox={"fc": "white", "ec": "none", "alpha": 0.85, "pad": 2},
+        )
+    ax.set(yscale="log", xlabel="mean μ of q", ylabel="standard deviation σ of q")
+    ax.set_yticks([0.1, 0.2, 0.5, 1], labels=["0.1", "0.2", "0.5", "1"])
+    ax.minorticks_off()
+    finding(ax, "Two summits: which one a climb reaches depends on where it starts")
+    alt = (
+        "Contour map of the gap over mean and standard deviation of q, with two summits: "
+        + " and ".join(f"mean {m:.2f}, standard deviation {s:.2f}" for m, s in summits)
+        + f". The smallest gap is {gap.min():.2f} nats."
+    )
+    return fig, alt
+
+
+def two_directions(z: ArrayLike, p: ArrayLike, seeking: ArrayLike, covering: ArrayLike) -> Described:
+    """A density p with two hills, and the Gaussians q nearest to it by KL(q ‖ p) and by KL(p ‖ q).  All (K,)."""
+    fig, ax = plt.subplots()
+    ax.fill_between(np.asarray(z), np.asarray(p), color=COLOUR["highlight"], alpha=0.3)
+    ax.plot(np.asarray(z), np.asarray(seeking), color=COLOUR["model"])
+    ax.plot(np.asarray(z), np.asarray(covering), color=COLOUR["other"])
+    top = float(np.asarray(seeking).max())
+    ax.text(1.75, 0.8 * top, "smallest KL(q ‖ p):\nfills one hill,\nmode-seeking", color=COLOUR["model"])
+    ax.text(-3.9, 0.18 * top, "smallest KL(p ‖ q):\nspans both hills,\nmass-covering", color=COLOUR["other"])
+    ax.text(-1.7, 0.36 * top, "p", color=COLOUR["highlight"], weight="bold", size=16)
+    ax.set(xlim=(-4, 4), ylim=(0, 1.1 * top), xlabel="z", ylabel="density")
+    finding(ax, "The direction of the KL decides what a good approximation is")
+    alt = (
+        "A density p with two hills. The Gaussian nearest by KL(q‖p) fills the hill at z = "
+        f"{_peak(z, seeking):.2f}; the one nearest by KL(p‖q) spans both, has its mean at {_peak(z, covering):.2f} and "
+        f"is {top / float(np.asarray(covering).max()):.1f} times lower."
+    )
+    return fig, alt
+
+
+def _peak(z: ArrayLike, density: ArrayLike) -> float:
+    return float(np.asarray(z)[np.argmax(np.asarray(density))])
+
+
+def likelihood_and_divergence(parameter: ArrayLike, kl: ArrayLike, nll: ArrayLike, entropy: float) -> Described:
+    """KL(data ‖ model) and −E log p(x) over a model's one parameter: two curves, one shape, one minimum."""
+    parameter, kl, nll = (np.asarray(a) for a in (parameter, kl, nll))
+    best = int(np.argmin(kl))
+    fig, ax = plt.subplots()
+    ax.plot(parameter, nll, color=COLOUR["other"], label="−E[log p(x)]")
+    ax.plot(parameter, kl, color=COLOUR["model"], label="KL(data ‖ model)")
+    ax.axvline(parameter[best], color=COLOUR["reference"], ls=":", lw=1.5)
+    ax.annotate(
+        "", (parameter[best], kl[best]), (parameter[best], nll[best]), arrowprops={"arrowstyle": "<->", "lw": 1.5}
+    )
+    ax.text(parameter[best] + 0.03, (kl[best] + nll[best]) / 2, f"H(data) = {entropy:.3f} nats", va="center")
+    ax.set(xlabel="parameter a of the model", ylabel="nats", ylim=(-0.1, float(nll.max()) * 1.05))
+    finding(ax, "Same arg min, different minimum: the curves are H(data) apart everywhere")
+    label_lines(ax)
+    alt = (
+        f"Minus expected log-likelihood and KL(data‖model) against the parameter a: parallel curves, {entropy:.3f} "
+        f"nats apart, both smallest at a = {parameter[best]:.2f}, where the KL is {kl[best]:.3f}."
+    )
+    return fig, alt
+
+
+def taste_of_the_bound(parameter: ArrayLike, log_px: ArrayLike, elbo: ArrayLike, truth: float) -> Described:
+    """Mean log p(x) and mean best ELBO over the decoder's one parameter, each with its maximum marked."""
+    parameter = np.asarray(parameter)
+    fig, ax = plt.subplots()
+    named = (("log p(x)", log_px, COLOUR["truth"]), ("best Gaussian\nELBO", elbo, COLOUR["model"]))
+    found = []
+    for name, values, colour in named:
+        curve = np.asarray(values)
+        best = int(np.argmax(curve))
+        found.append((name, parameter[best]))
+        ax.plot(parameter, curve, color=colour, label=name)
+        ax.plot(parameter[best], curve[best], "o", ms=11, color=colour)
+        ax.annotate(
+            f"maximum at b = {parameter[best]:.2f}",
+            (parameter[best], curve[best]),
+            (0, -24),
+            textcoords="offset points",
+            ha="center",
+            color=colour,
+            weight="bold",
+        )
+    ax.axvline(truth, color=COLOUR["reference"], ls=":", lw=1.5)
+    ax.text(truth - 0.02, ax.get_ylim()[0], "the data's b", color=COLOUR["reference"], ha="right", va="bottom")
+    ax.set(xlabel="decoder parameter b", ylabel="nats per cell")
+    finding(ax, "The bound prefers a decoder whose posteriors a Gaussian can match")
+    label_lines(ax)
+    alt = (
+        "Mean log p(x) and mean best ELBO against the decoder parameter b: "
+        + " and ".join(f"{name.replace(chr(10), ' ')} highest at {b:.2f}" for name, b in found)
+        + f"; the data have {truth:.2f}."
+    )
+    return fig, alt
+
+
+def diagonal_gap(
+    cosine: ArrayLike, formula: ArrayLike, measured: ArrayLike, full: ArrayLike, diagonal: ArrayLike
+) -> Described:
+    """Left: a correlated posterior and the best diagonal q. Right: the gap that stays, formula and computed.
+
+    Parameters
+    ----------
+    cosine : (M,), of the angle between the two columns of W.   formula, measured : (M,) nats.
+    full, diagonal : (2, 2) covariances of the posterior and of the best diagonal q.
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.6), width_ratios=(1, 1.4))
+    for covariance, colour in ((full, COLOUR["highlight"]), (diagonal, COLOUR["model"])):
+        _ellipses(left, np.asarray(covariance), colour)
+    reach = 2.6 * float(np.sqrt(np.asarray(full)[0, 0]))
+    left.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="z₁ − mean", ylabel="z₂ − mean")
+    left.text(-0.95 * reach, 0.82 * reach, "posterior", color=COLOUR["highlight"], weight="bold")
+    left.text(0.95 * reach, 0.82 * reach, "best diagonal q", color=COLOUR["model"], weight="bold", ha="right")
+    finding(left, "A diagonal q cannot tilt")
+    right.plot(np.asarray(cosine), np.asarray(formula), color=COLOUR["truth"])
+    right.plot(np.asarray(cosine), np.asarray(measured), "o", color=COLOUR["model"], ms=8)
+    right.text(0.03, 0.78, "line: ½(Σ log (Λ⁻¹)ₗₗ − log |Λ⁻¹|)\ndots: log p(x) − ELBO", transform=right.transAxes)
+    right.set(xlabel="cosine between the columns of W", ylabel="gap of the best diagonal q, nats")
+    right.set_ylim(bottom=-0.02)
+    finding(right, "No gap when the columns are orthogonal, more the more they align")
+    alt = (
+        "A tilted posterior ellipse and the best diagonal q, a circle that is too narrow along the tilt. The gap rises "
+        f"from {abs(np.asarray(measured)[0]):.3f} nats for orthogonal columns to {np.asarray(measured)[-1]:.2f} at "
+        f"cosine {np.asarray(cosine)[-1]:.2f}; formula and computed dots agree."
+    )
+    return fig, alt
+
+
+def _ellipses(ax: Axes, covariance: np.ndarray, colour: str) -> None:
+    """The one and two standard deviation contours of a centred Gaussian."""
+    variances, axes = np.linalg.eigh(covariance)
+    angle = float(np.degrees(np.arctan2(axes[1, 0], axes[0, 0])))
+    for radius in (1, 2):
+        width, height = 2 * radius * np.sqrt(variances)
+        ax.add_patch(Ellipse((0, 0), width, height, angle=angle, fill=False, ec=colour, lw=2.4))
+
+
+def training_watched(history: pd.DataFrame, reference: float, sentence: str, name: str) -> Described:
+    """log p(x) and the ELBO by epoch, and below them the distance between the two.
+
+    Parameters
+    ----------
+    history : of a ``Watched`` model, with validation_log_evidence, validation_elbo and validation_gap.
+    reference, name : a level of log p(x) to compare with, and what it is.   sentence : the finding.
+    """
+    epoch, gap = history.index, history.validation_gap
+    valley = gap.iloc[:8].idxmin()  # of the first epochs, before the decoder uses z
+    turning = sorted({epoch[0], valley, gap.loc[valley:].idxmax(), epoch[-1]})
+    fig, (upper, lower) = plt.subplots(2, 1, figsize=(9, 6.4), sharex=True, height_ratios=(1.5, 1))
+    upper.plot(epoch, [reference] * len(epoch), color=COLOUR["reference"], ls=":", lw=1.8)
+    upper.text(float(epoch.max()) / 2, reference + 0.15, name, color=COLOUR["reference"], ha="center", va="bottom")
+    upper.plot(epoch, history.validation_log_evidence, color=COLOUR["truth"], label="log p(x)")
+    upper.plot(epoch, history.validation_elbo, color=COLOUR["model"], label="ELBO")
+    upper.fill_between(epoch, history.validation_elbo, history.validation_log_evidence, color=ORANGE, alpha=0.3, lw=0)
+    upper.set(ylabel="nats per held-out cell", ylim=(max(-17, float(history.validation_elbo.min())), reference + 1.6))
+    finding(upper, sentence)
+    lower.plot(epoch, history.validation_gap, color=ORANGE)
+    lower.fill_between(epoch, history.validation_gap, color=ORANGE, alpha=0.3, lw=0)
+    ceiling = 1.15 * float(history.validation_gap.iloc[2:].max())
+    lower.set(xlabel="epoch", ylabel="gap, nats", ylim=(0, ceiling))
+    if history.validation_gap.iloc[0] > ceiling:
+        first = history.validation_gap.iloc[0]
+        lower.text(
+            0.12, 0.97, f"epoch 1: {first:.1f}", color=ORANGE, va="top", weight="bold", transform=lower.transAxes
+        )
+    label_lines(upper)
+    log_px, elbo = history.validation_log_evidence, history.validation_elbo
+    alt = (
+        f"log p(x) and ELBO of held-out cells over {len(epoch)} epochs: log p(x) from {log_px.iloc[0]:.2f} to "
+        f"{log_px.iloc[-1]:.2f}, with {name} at {reference:.2f}; ELBO from {elbo.iloc[0]:.2f} to {elbo.iloc[-1]:.2f}. "
+        "Below, the gap at epochs " + ", ".join(f"{k}: {gap.loc[k]:.2f}" for k in turning) + " nats."
+    )
+    return fig, alt
+
+
+def where_the_gap_sits(x: ArrayLike, gap: ArrayLike, true_curve: ArrayLike, learned_curve: ArrayLike) -> Described:
+    """Cells in the plane coloured by their gap, with the curve they came from and the decoder's.
+
+    Parameters
+    ----------
+    x : (N, 2).   gap : (N,) nats.   true_curve, learned_curve : (K, 2), means of x along z.
+    """
+    x, true_curve, learned_curve = np.asarray(x), np.asarray(true_curve), np.asarray(learned_curve)
+    gap = np.asarray(gap)
+    order = np.argsort(gap)  # the largest on top, where they are seen
+    fig, ax = plt.subplots(figsize=(9, 5.6))
+    ax.plot(*true_curve.T, color="#b5b5b5", lw=7, solid_capstyle="round", zorder=1)
+    ax.plot(*learned_curve.T, color=COLOUR["truth"], lw=1.8, zorder=3)
+    points = ax.scatter(x[order, 0], x[order, 1], c=gap[order], s=26, cmap="viridis", norm="log", vmin=1e-3, zorder=2)
+    fig.colorbar(points, ax=ax, label="gap of the cell, nats", extend="min")
+    ax.text(0, 0.05, "grey: where the\ncells came from", color=COLOUR["reference"], ha="center", size=12)
+    ax.text(0, -0.75, "black: the\ndecoder’s mean", color=COLOUR["truth"], ha="center", size=12)
+    ax.set(xlabel="x₁", ylabel="x₂", aspect="equal")
+    finding(ax, "The largest gaps sit where the ends of the curve meet")
+    alt = (
+        f"{len(gap)} cells on a ring, coloured by their gap: small almost everywhere, median {np.median(gap):.3f} "
+        f"nats, large at the bottom where the two ends of the curve meet, up to {gap.max():.1f} nats."
+    )
+    return fig, alt
+
+
+def encoder_against_own(
+    z: ArrayLike, posterior: ArrayLike, encoder: ArrayLike, own: ArrayLike, gaps: Sequence[tuple[str, float, float]]
+) -> Described:
+    """For a few cells: the posterior, the encoder's q, and the Gaussian that the cell reaches on its own.
+
+    Parameters
+    ----------
+    z : (K,).   posterior, encoder, own : (M, K) densities of M cells.
+    gaps : M times (name, gap of the encoder's q, gap of its own q), in nats.
+    """
+    z, posterior, encoder, own = (np.asarray(a) for a in (z, posterior, encoder, own))
+    fig, axes = plt.subplots(1, len(gaps), figsize=(12, 4.8))
+    for k, (ax, (name, amortised, best)) in enumerate(zip(axes, gaps, strict=True)):
+        ax.fill_between(z, posterior[k], color=COLOUR["highlight"], alpha=0.3)
+        ax.plot(z, encoder[k], color=COLOUR["other"])
+        ax.plot(z, own[k], color=COLOUR["model"], ls="--")
+        inside = (posterior[k] + encoder[k] + own[k]) > 0.01
+        ax.set(xlim=(z[inside].min() - 0.2, z[inside].max() + 0.2), xlabel="z")
+        ax.set_ylim(0, 1.05 * max(curve[k].max() for curve in (posterior, encoder, own)))
+        ax.set_title(f"{name}\nencoder’s gap {amortised:.2g} nats\nits own q’s gap {best:.2g}", fontsize=13)
+    axes[0].set_ylabel("density of z")
+    names = (("posterior", "highlight"), ("encoder’s q", "other"), ("its own q (dashed)", "model"))
+    for k, (text, colour) in enumerate(names):
+        fig.text(0.2 + 0.28 * k, -0.03, text, color=COLOUR[colour], weight="bold", ha="center")
+    fig.suptitle("Each cell’s own q closes most of what the encoder leaves open", x=0.02, ha="left")
+    alt = (
+        "Posterior, the encoder's q and the cell's own Gaussian for three cells. Gaps of the two q, in nats: "
+        + "; ".join(f"{name} {amortised:.2g} and {best:.2g}" for name, amortised, best in gaps)
+        + "."
+    )
+    return fig, alt
+
+
+def categorical_decoder(
+    z: ArrayLike, probabilities: ArrayLike, history: pd.DataFrame, entropy: float, names: Sequence[str]
+) -> Described:
+    """Left: the softmax along z. Right: −ELBO and −log p(x) by epoch above the entropy of the data.
+
+    Parameters
+    ----------
+    z : (K,).   probabilities : (K, G).   history : of a ``Watched`` model.   names : G categories.
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(12, 4.7))
+    z, probabilities = np.asarray(z), np.asarray(probabilities)
+    low, middle = np.zeros(len(z)), np.abs(z) < 2
+    for k, name in enumerate(names):
+        high = low + probabilities[:, k]
+        left.fill_between(z, low, high, color=CATEGORIES[k], alpha=0.85, lw=0)
+        widest = int(np.argmax(np.where(middle, probabilities[:, k], 0)))  # where its name has the most room
+        left.text(z[widest], (low + high)[widest] / 2, name, ha="center", va="center", weight="bold")
+        low = high
+    left.set(xlim=(-3, 3), ylim=(0, 1), xlabel="z", ylabel="p(x = category∣z), stacked")
+    finding(left, "At every z the softmax splits one among the categories")
+    loss, nll = -history.validation_elbo, -history.validation_log_evidence
+    right.plot(history.index, loss, color=COLOUR["model"], label="−ELBO")
+    right.plot(history.index, nll, color=COLOUR["truth"], label="−log p(x)")
+    right.plot(history.index, [entropy] * len(history), color=COLOUR["reference"], ls=":", lw=1.8)
+    right.set(xlabel="epoch", ylabel="nats per molecule")
+    span = float(loss.iloc[0]) - entropy
+    middle_epoch = float(history.index.max()) / 2
+    right.text(middle_epoch, entropy - 0.02 * span, "H(data)", color=COLOUR["reference"], va="top", ha="center")
+    right.set_ylim(entropy - 0.12 * span, entropy + 1.05 * span)
+    finding(right, "The loss falls to the entropy of the data and no further")
+    label_lines(right)
+    alt = (
+        f"Left: softmax probabilities of {len(names)} categories stacked along z. Right: −ELBO and −log p(x) fall from "
+        f"{loss.iloc[0]:.3f} and {nll.iloc[0]:.3f} to {loss.iloc[-1]:.3f} and {nll.iloc[-1]:.3f} nats; the entropy of "
+        f"the data is {entropy:.3f}."
+    )
+    return fig, alt

@@ -1,0 +1,1 @@
+"""What the Makefile calls: the environment and its doctor, running, normalising and rendering notebooks."""

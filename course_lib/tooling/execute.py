@@ -1,0 +1,230 @@
+"""Execute notebooks from a clean kernel, in the environment of this command, without a network.
+
+    python -m course_lib.tooling.execute --in-place [03 …]   execute, normalise, ready to commit (make notebooks)
+    python -m course_lib.tooling.execute --course            executed copies, figures, pages under build/ (make course)
+
+Budget: a notebook stays within 90 s on two cores, 180 s at the very most, and no cell takes over 60 s.
+"""
+
+import argparse
+import dataclasses
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+from course_lib.tooling import normalise, render
+
+BUILD = normalise.ROOT / "build"
+CELL_BUDGET, NOTEBOOK_TARGET, NOTEBOOK_BUDGET = 60, 90, 180  # seconds
+CELL_TIMEOUT = 900  # seconds: a slow machine is no error, a hang is
+
+# Run in the kernel before the first cell, silently: a notebook that reaches for the network fails on every machine
+# alike. Loopback stays open, the kernel itself talks over it.
+NO_NETWORK = """
+def _():
+    import socket
+    connect, lookup = socket.socket.connect, socket.getaddrinfo
+    loopback = {"localhost", "127.0.0.1", "::1", "", None}
+
+    def guarded_connect(self, address):
+        if isinstance(address, tuple) and address[0] not in loopback:
+            raise OSError(f"the course's notebooks run without a network; this one reached for {address[0]}")
+        return connect(self, address)
+
+    def guarded_lookup(host, *arguments, **options):
+        if host not in loopback:
+            raise OSError(f"the course's notebooks run without a network; this one looked up {host}")
+        return lookup(host, *arguments, **options)
+
+    socket.socket.connect, socket.getaddrinfo = guarded_connect, guarded_lookup
+_(); del _
+"""
+
+
+class ThisPython(KernelSpecManager):
+    """Every kernel name means the Python that runs this command, whatever kernels the machine has installed."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """The one kernel there is."""
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
+        return KernelSpec(argv=argv, display_name="Python 3", language="python", name=kernel_name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One execution: the notebook as far as it came, seconds per code cell, and what went wrong, if anything did."""
+
+    notebook: NotebookNode
+    seconds: dict[int, float]  # cell index → seconds
+    total: float  # seconds, the kernel's start included
+    failure: str | None
+
+
+def execute(notebook: NotebookNode, *, folder: Path = normalise.NOTEBOOKS, timeout: int = CELL_TIMEOUT) -> Run:
+    """Execute a copy of the notebook from a clean kernel that starts in ``folder``.
+
+    Parameters
+    ----------
+    folder : working directory of the kernel.   timeout : seconds after which a cell counts as hanging.
+
+    Returns
+    -------
+    Run : with ``failure`` None, or a message that names the cell, its first line and the error.
+    """
+    nb = nbformat.from_dict(normalise.normalise(notebook))
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisPython())
+    client = NotebookClient(
+        nb,
+        km=manager,
+        timeout=timeout,
+        record_timing=False,
+        store_widget_state=False,
+        allow_errors=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    seconds: dict[int, float] = {}
+    began, index, failure = time.perf_counter(), 0, None
+    search = os.pathsep.join(filter(None, [str(normalise.ROOT), os.environ.get("PYTHONPATH")]))
+    try:
+        # This checkout's course_lib and no other; the kernel ends with its notebook, although we made its manager.
+        with client.setup_kernel(env=os.environ | {"PYTHONPATH": search}, cleanup_kc=True):
+            assert client.kc is not None
+            client.kc.execute(NO_NETWORK, silent=True, store_history=False)
+            for index, cell in enumerate(nb.cells):
+                start = time.perf_counter()
+                client.execute_cell(cell, index)
+                if cell.cell_type == "code":
+                    seconds[index] = time.perf_counter() - start
+    except CellTimeoutError:
+        failure = _describe(nb, index, f"no end after {timeout} s")
+    except CellExecutionError as error:
+        failure = _describe(nb, index, f"{error.ename}: {error.evalue}")
+    except DeadKernelError:
+        failure = _describe(nb, index, "the kernel died; out of memory is the usual reason")
+    return Run(nb, seconds, time.perf_counter() - began, failure)
+
+
+def _describe(nb: NotebookNode, index: int, error: str) -> str:
+    cell = nb.cells[index]
+    code_number = sum(c.cell_type == "code" for c in nb.cells[: index + 1])
+    place = next((line.strip() for line in _traceback_lines(cell) if re.match(r"\s*-+>", line)), None)
+    line = re.sub(r"^-+>\s*\d+\s*", "", place) if place else cell.source.split("\n")[0]
+    return f"cell {index + 1} of {len(nb.cells)} (code cell {code_number}), at: {line}\n    {error}"
+
+
+def _traceback_lines(cell: NotebookNode) -> list[str]:
+    for output in cell.get("outputs", []):
+        if output.output_type == "error":
+            return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback)).split("\n")
+    return []
+
+
+def in_place(paths: Sequence[Path], *, times: int = 0, timeout: int = CELL_TIMEOUT) -> int:
+    """Execute and normalise files where they are; a file whose notebook fails is left as it was.
+
+    Returns
+    -------
+    The number of notebooks that failed.
+    """
+    failures = 0
+    for path in paths:
+        run = _report(path, times, timeout)
+        failures += run.failure is not None
+        if run.failure is None:
+            normalise.write(run.notebook, path)
+    return failures
+
+
+def course(paths: Sequence[Path], build: Path = BUILD, *, times: int = 0, timeout: int = CELL_TIMEOUT) -> int:
+    """Run the whole course: executed copies, figures, pages and slides under ``build``; the notebooks stay untouched.
+
+    Returns
+    -------
+    The number of notebooks that failed; a failure does not stop the rest.
+    """
+    start = time.perf_counter()
+    failed: list[str] = []
+    for path in paths:
+        run = _report(path, times, timeout)
+        if run.failure is not None:
+            failed.append(path.stem)
+        (build / "notebooks").mkdir(parents=True, exist_ok=True)
+        nb = normalise.normalise(run.notebook)
+        normalise.write(nb, build / "notebooks" / path.name)
+        render.export_figures(nb, build / "figures" / path.stem)
+        render.write_page(nb, path.stem, build / "pages")
+        render.write_slides(nb, path.stem, build / "slides")
+    passed, spent = len(paths) - len(failed), time.perf_counter() - start
+    print(f"{passed} of {len(paths)} notebooks passed in {spent:.0f} s{_peak()}")
+    print(f"executed copies, figures, pages and slides: {build}")
+    if failed:
+        print(f"failed: {', '.join(failed)}; run one alone: python -m course_lib.tooling.execute --course {failed[0]}")
+    return len(failed)
+
+
+def _report(path: Path, times: int, timeout: int) -> Run:
+    """Execute one notebook, a line about it as it goes."""
+    print(f"{path.stem} … ", end="", flush=True)
+    run = execute(nbformat.read(path, as_version=4), timeout=timeout)
+    figures = len(render.figures(run.notebook))
+    verdict = "FAILED after" if run.failure else ""
+    print(f"{verdict} {run.total:.0f} s, {len(run.seconds)} code cells, {figures} figures".strip(), flush=True)
+    if run.failure:
+        print(f"  {path.name}, {run.failure}", flush=True)
+    if run.total > NOTEBOOK_TARGET:
+        most = "over the limit" if run.total > NOTEBOOK_BUDGET else "within the limit"
+        print(f"  over the target of {NOTEBOOK_TARGET} s, {most} of {NOTEBOOK_BUDGET} s", flush=True)
+    slowest = sorted(run.seconds.items(), key=lambda item: -item[1])
+    for index, spent in slowest:
+        if spent > CELL_BUDGET or (index, spent) in slowest[:times]:
+            note = f"  over {CELL_BUDGET} s" if spent > CELL_BUDGET else ""
+            first = run.notebook.cells[index].source.split("\n")[0]
+            print(f"  {spent:6.1f} s  cell {index + 1}: {first[:80]}{note}", flush=True)
+    return run
+
+
+def _peak() -> str:
+    """Peak memory of the largest kernel, on Linux, where it is measured in kilobytes."""
+    if sys.platform != "linux":
+        return ""
+    import resource
+
+    return f", largest kernel {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2:.1f} GiB"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 1 if a notebook failed."""
+    description = __doc__.split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m course_lib.tooling.execute", description=description)
+    parser.add_argument("notebooks", nargs="*", help="names such as 03, or paths; the whole course without")
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--in-place", action="store_true", help="execute and normalise the files themselves")
+    mode.add_argument("--course", action="store_true", help="write executed copies, figures and pages under build/")
+    parser.add_argument("--times", type=int, default=0, metavar="K", help="name the K slowest cells of each notebook")
+    parser.add_argument("--timeout", type=int, default=CELL_TIMEOUT, metavar="S", help="seconds before a cell hangs")
+    options = parser.parse_args(arguments)
+    try:
+        paths = normalise.find_notebooks(options.notebooks)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    if not paths:
+        parser.error(f"there are no notebooks in {normalise.NOTEBOOKS}")
+    run = in_place if options.in_place else course
+    return int(run(paths, times=options.times, timeout=options.timeout) > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,103 @@
+"""The pictures of notebook 03 show the numbers they are given, and their texts say them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from course_lib.figures import elbo as draw
+
+Z = np.linspace(-4, 4, 201)
+
+
+def gaussian(mu: float, sigma: float) -> np.ndarray:
+    return np.exp(-0.5 * ((Z - mu) / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+
+
+TWO_HILLS = 0.3 * gaussian(-1.6, 0.2) + 0.7 * gaussian(1.2, 0.2)
+HISTORY = pd.DataFrame(
+    {
+        "validation_log_evidence": [-9.0, -7.0, -5.0, -4.0, -3.5],
+        "validation_elbo": [-14.0, -7.5, -6.25, -5.0, -4.25],
+        "validation_gap": [5.0, 0.5, 1.25, 1.0, 0.75],
+    },
+    index=pd.RangeIndex(1, 6, name="epoch"),
+)
+
+DRAWN = {
+    "joint_and_slices": lambda: draw.joint_and_slices(
+        Z, np.linspace(-2, 5, 50), np.outer(np.ones(50), gaussian(0, 1)), np.ones(50), np.zeros(10), 2.0, TWO_HILLS
+    ),
+    "bound_of_each_q": lambda: draw.bound_of_each_q(
+        Z, TWO_HILLS, {"left": gaussian(-1.6, 0.2), "the posterior": TWO_HILLS}, [-3.25, -2.0], -2.0
+    ),
+    "landscape": lambda: draw.landscape(
+        np.linspace(-3, 3, 31),
+        np.linspace(0.1, 1, 11),
+        -3 - np.add.outer(np.linspace(-3, 3, 31) ** 2, np.zeros(11)),
+        [(1.0, 0.2), (-1.5, 0.25)],
+        -2.0,
+    ),
+    "two_directions": lambda: draw.two_directions(Z, TWO_HILLS, gaussian(1.2, 0.2), gaussian(0.2, 1.4)),
+    "likelihood_and_divergence": lambda: draw.likelihood_and_divergence(
+        np.linspace(0, 2, 21), (np.linspace(0, 2, 21) - 0.8) ** 2, (np.linspace(0, 2, 21) - 0.8) ** 2 + 1.25, 1.25
+    ),
+    "taste_of_the_bound": lambda: draw.taste_of_the_bound(
+        np.linspace(0, 1, 11), -((np.linspace(0, 1, 11) - 0.5) ** 2), -((np.linspace(0, 1, 11) - 0.8) ** 2) - 1, 0.5
+    ),
+    "diagonal_gap": lambda: draw.diagonal_gap(
+        [0.0, 0.5, 0.9], [0.0, 0.1, 0.75], [0.0, 0.1, 0.75], [[1, -0.8], [-0.8, 1]], [[0.4, 0], [0, 0.4]]
+    ),
+    "training_watched": lambda: draw.training_watched(HISTORY, -3.0, "The bound rises, the gap grows", "truth"),
+    "where_the_gap_sits": lambda: draw.where_the_gap_sits(
+        np.random.default_rng(0).normal(size=(9, 2)), np.arange(1, 10) / 4, np.eye(2), np.eye(2)
+    ),
+    "encoder_against_own": lambda: draw.encoder_against_own(
+        Z, [TWO_HILLS] * 2, [gaussian(0, 1)] * 2, [gaussian(1.2, 0.2)] * 2, [("one", 2.5, 0.5), ("two", 1.5, 0.25)]
+    ),
+    "categorical_decoder": lambda: draw.categorical_decoder(
+        Z, np.full((201, 3), 1 / 3), HISTORY, 3.25, ["gene A", "gene B", "gene C"]
+    ),
+}
+
+SAID = {
+    "joint_and_slices": ["-1.60", "1.20", "2.3 times"],
+    "bound_of_each_q": ["left 1.25", "the posterior 0.00"],
+    "landscape": ["mean 1.00, standard deviation 0.20", "smallest gap is 1.00"],
+    "two_directions": ["z = 1.20", "mean at 0.20", "7.0 times lower"],
+    "likelihood_and_divergence": ["1.250", "a = 0.80"],
+    "taste_of_the_bound": ["log p(x) highest at 0.50", "ELBO highest at 0.80"],
+    "diagonal_gap": ["0.75", "cosine 0.90"],
+    "training_watched": ["1: 5.00, 2: 0.50, 3: 1.25, 5: 0.75"],
+    "where_the_gap_sits": ["median 1.250", "up to 2.2"],
+    "encoder_against_own": ["one 2.5 and 0.5", "two 1.5 and 0.25"],
+    "categorical_decoder": ["3 categories", "from 14.000 and 9.000 to 4.250 and 3.500", "3.250"],
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_figure_is_titled_labelled_and_its_text_holds_the_values(name):
+    fig, alt = DRAWN[name]()
+    try:
+        fig.canvas.draw()
+        titles = [ax.get_title(loc="left") for ax in fig.axes] + [fig.get_suptitle()]
+        assert any(len(title.split()) >= 4 for title in titles)
+        assert any(ax.get_xlabel() for ax in fig.axes)
+        assert [value for value in SAID[name] if value not in alt] == []
+    finally:
+        plt.close(fig)
+
+
+def test_every_public_function_is_tested_here():
+    public = {
+        name for name, item in vars(draw).items() if callable(item) and getattr(item, "__module__", "") == draw.__name__
+    }
+    assert {name for name in public if not name.startswith("_")} == set(DRAWN)
+
+
+def test_the_gap_that_is_filled_in_is_the_one_between_the_curves():
+    fig, _ = DRAWN["training_watched"]()
+    upper, lower = fig.axes
+    curves = {line.get_label(): line.get_ydata() for line in upper.get_lines()}
+    np.testing.assert_allclose(curves["log p(x)"] - curves["ELBO"], lower.get_lines()[0].get_ydata())
+    plt.close(fig)
