@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 
 def requested_threads() -> int:
@@ -60,7 +61,7 @@ def _apply_to_numba(threads: int) -> None:
         return
     try:
         numba.config.reload_config()
-        parallel = sys.modules.get("numba.np.ufunc.parallel")
+        parallel: Any = sys.modules.get("numba.np.ufunc.parallel")
         if parallel is not None:
             parallel.NUM_THREADS = threads  # copied from the configuration when it loaded, used when threads start
     except RuntimeError:  # numba's threads run already: too late, and it would complain at every compilation

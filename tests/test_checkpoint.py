@@ -104,11 +104,13 @@ def test_a_run_killed_again_and_again_resumes_bit_identical(uninterrupted, tmp_p
     assert_same_run(train(new_model(), tmp_path / "run"), uninterrupted)
 
 
-def test_a_run_killed_after_its_best_epoch_still_restores_it(uninterrupted, tmp_path):
+def test_a_run_killed_after_its_best_epoch_still_restores_it(uninterrupted, tmp_path, capsys):
     history, _ = uninterrupted
     with pytest.raises(Killed):  # in the last epoch: patience is almost over
         train(new_model(killed_in=MINIBATCHES * (len(history) - 1) + 1), tmp_path / "run")
-    assert_same_run(train(new_model(), tmp_path / "run"), uninterrupted)
+    assert_same_run(train(new_model(), tmp_path / "run", progress=True), uninterrupted)
+    best = history.validation_loss.loc[3:].idxmin()
+    assert capsys.readouterr().err == f"stopped early after {len(history)} of 30 epochs; kept epoch {best}\n"
 
 
 def test_a_keyboard_interrupt_can_be_resumed(uninterrupted, tmp_path, monkeypatch):

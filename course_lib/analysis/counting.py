@@ -5,6 +5,7 @@ predictions are for cells of one kind; what they miss is biology, or noise beyon
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -30,7 +31,7 @@ class CountMoments:
         return np.outer(self.library, self.rho)
 
 
-def count_moments(x: np.ndarray | scipy.sparse.spmatrix) -> CountMoments:
+def count_moments(x: Any) -> CountMoments:
     """Means, variances and zeros of raw counts, (N, G), dense or sparse; at least two cells, none of them empty."""
     dense = np.asarray(x.toarray() if scipy.sparse.issparse(x) else x, dtype=np.float64)
     library = dense.sum(1)
@@ -48,7 +49,7 @@ def count_moments(x: np.ndarray | scipy.sparse.spmatrix) -> CountMoments:
     )
 
 
-def common_overdispersion(x: np.ndarray | scipy.sparse.spmatrix, moments: CountMoments) -> float:
+def common_overdispersion(x: Any, moments: CountMoments) -> float:
     r"""One φ = 1/θ for all genes, from the squares that Poisson noise leaves over.
 
     .. math:: φ = \frac{\sum_{ng} (x_{ng} - μ_{ng})^2 - μ_{ng}}{\sum_{ng} μ_{ng}^2}

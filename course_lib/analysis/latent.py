@@ -8,14 +8,15 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
+from course_lib.analysis.protocol import Coder
 from course_lib.data.cells import Cells
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: Coder) -> Iterator[None]:
     """Evaluation mode without gradients; the mode the model was in comes back at the end."""
     was_training = model.training
     model.eval()
@@ -31,7 +32,7 @@ def point(code: Tensor | Distribution) -> Tensor:
     return code.mean if isinstance(code, Distribution) else code
 
 
-def get_latent_representation(model: nn.Module, cells: Cells) -> np.ndarray:
+def get_latent_representation(model: Coder, cells: Cells) -> np.ndarray:
     """The code of each cell: z for an autoencoder, the mean of q(z∣x) for a VAE.
 
     Returns
@@ -42,7 +43,7 @@ def get_latent_representation(model: nn.Module, cells: Cells) -> np.ndarray:
         return point(model.encode(cells.x)).cpu().numpy()
 
 
-def get_reconstruction(model: nn.Module, cells: Cells) -> np.ndarray:
+def get_reconstruction(model: Coder, cells: Cells) -> np.ndarray:
     """decode(encode(x)): (N, G), the decoder's mean at the posterior mean where the model is a VAE."""
     with evaluating(model):
         return point(model.decode(point(model.encode(cells.x)))).cpu().numpy()

@@ -11,6 +11,21 @@ if TYPE_CHECKING:
     from course_lib.data.cells import Cells
 
 
+class Coder(Protocol):
+    """What every model of the course has, autoencoders and VAEs alike; ``nn.Module`` brings the switches."""
+
+    training: bool
+
+    def encode(self, x: Tensor) -> Any:
+        """(N, G) to a code (N, L), or to a distribution over codes."""
+
+    def decode(self, z: Tensor) -> Any:
+        """(N, L) to a reconstruction (N, G), or to a distribution over cells."""
+
+    def eval(self) -> Any: ...
+    def train(self, mode: bool = True) -> Any: ...
+
+
 class VariationalModel(Protocol):
     """A prior, an encoder and a decoder, as in ``course_lib.models.vae``."""
 

@@ -95,11 +95,12 @@ def distances(spreads: pd.DataFrame, title: str) -> Figure:
     for name, colour in zip(spreads.columns, (COLOUR["model"], COLOUR["reference"]), strict=True):
         ax.plot(spreads.index, spreads[name], "o-", color=colour, label=name)
     ax.set_xscale("log")
-    ax.set_ylim(0, None)
+    ax.set_yscale("log")
+    ax.set_yticks([0.05, 0.1, 0.2, 0.5], ["0.05", "0.1", "0.2", "0.5"])
     ax.set_xticks(spreads.index, [f"{n:,}" for n in spreads.index])
     ax.minorticks_off()
     ax.set_xlabel("number of genes (log scale)")
-    ax.set_ylabel("spread of distances / mean distance")
+    ax.set_ylabel("spread / mean of distances (log scale)")
     finding(ax, title)
     label_lines(ax)
     return fig

@@ -45,7 +45,7 @@ def joint_and_slices(
     whole, side, below, empty = axes.ravel()
     empty.set_axis_off()
     side.tick_params(labelbottom=True)
-    whole.pcolormesh(z, x, np.sqrt(joint), cmap="Blues", shading="gouraud", rasterized=True)  # √: the arms are faint
+    whole.contourf(z, x, np.sqrt(joint), 16, cmap="Blues")  # √: the arms are faint
     whole.axhline(observed, color=COLOUR["highlight"])
     whole.text(3.4, observed + 0.12, f"observed x = {observed:g}", color=COLOUR["highlight"], ha="right", weight="bold")
     whole.set(xlim=(-3.5, 3.5), ylim=(x.min(), x.max()), ylabel="x, the measurement")
