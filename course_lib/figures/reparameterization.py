@@ -1,4 +1,4 @@
-"""The pictures of notebook 04. Every function takes what was measured and returns a figure.
+"""The pictures of notebook 04. Every function takes what was measured and returns a figure and its alternative text.
 
 Axes: N cells, G genes, L latent dimensions.
 """
@@ -16,10 +16,16 @@ from matplotlib.patches import FancyBboxPatch
 from course_lib.figures.style import CATEGORIES, COLOUR, finding, label_lines
 
 
-def _node(ax: Axes, x: float, y: float, text: str, colour: str) -> None:
+def _node(ax: Axes, x: float, y: float, text: str, colour: str, half_width: float = 0.06) -> None:
     ax.add_patch(
         FancyBboxPatch(
-            (x - 0.085, y - 0.07), 0.17, 0.14, boxstyle="round,pad=0.01", facecolor="white", edgecolor=colour, lw=2
+            (x - half_width, y - 0.06),
+            2 * half_width,
+            0.12,
+            boxstyle="round,pad=0.01",
+            facecolor="white",
+            edgecolor=colour,
+            lw=2,
         )
     )
     ax.text(x, y, text, ha="center", va="center", color=colour, fontsize=15)
@@ -30,51 +36,55 @@ def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colou
     ax.annotate("", end, start, arrowprops=style | ({"linestyle": (0, (3, 3))} if dashed else {}))
 
 
-def two_graphs() -> Figure:
+def two_graphs() -> tuple[Figure, str]:
     """Where the gradient runs when z is drawn, and when ε is drawn."""
-    fig, axes = plt.subplots(1, 2, figsize=(10, 4.6))
+    fig, axes = plt.subplots(1, 2, figsize=(11, 4.4))
     for ax, right in zip(axes, (False, True), strict=True):
-        ax.set(xlim=(0, 1), ylim=(0, 1))
+        ax.set(xlim=(0, 1), ylim=(0.08, 0.95))
         ax.axis("off")
         colour = COLOUR["model"] if right else COLOUR["wrong"]
-        _node(ax, 0.12, 0.75, "μ", COLOUR["truth"])
-        _node(ax, 0.12, 0.45, "σ", COLOUR["truth"])
-        _node(ax, 0.5, 0.6, "z = μ + σε" if right else "z ∼ N(μ, σ²)", colour)
-        _node(ax, 0.88, 0.6, "f(z)", COLOUR["truth"])
-        for y in (0.75, 0.45):
-            _arrow(ax, (0.22, y), (0.4, 0.6 + (0.04 if y > 0.6 else -0.04)), COLOUR["reference"])
-        _arrow(ax, (0.6, 0.62), (0.78, 0.62), COLOUR["reference"])
-        _arrow(ax, (0.78, 0.56), (0.6, 0.56), colour, dashed=True)
+        _node(ax, 0.08, 0.8, "μ", COLOUR["truth"])
+        _node(ax, 0.08, 0.4, "σ", COLOUR["truth"])
+        _node(ax, 0.5, 0.6, "z = μ + σε" if right else "z ∼ N(μ, σ²)", colour, half_width=0.13)
+        _node(ax, 0.92, 0.6, "f(z)", COLOUR["truth"])
+        for y, shift in ((0.8, 0.03), (0.4, -0.03)):
+            _arrow(ax, (0.16, y), (0.35, 0.6 + shift), COLOUR["reference"])
+        _arrow(ax, (0.65, 0.63), (0.84, 0.63), COLOUR["reference"])
+        _arrow(ax, (0.84, 0.57), (0.65, 0.57), colour, dashed=True)
+        ax.text(0.745, 0.53, "gradient", ha="center", va="top", color=colour, fontsize=13)
         if right:
-            _node(ax, 0.5, 0.2, "ε ∼ N(0, 1)", COLOUR["reference"])
-            _arrow(ax, (0.5, 0.29), (0.5, 0.51), COLOUR["reference"])
-            _arrow(ax, (0.4, 0.52), (0.22, 0.39), colour, dashed=True)
-            _arrow(ax, (0.4, 0.68), (0.22, 0.81), colour, dashed=True)
+            _node(ax, 0.5, 0.2, "ε ∼ N(0, 1)", COLOUR["reference"], half_width=0.13)
+            _arrow(ax, (0.5, 0.28), (0.5, 0.52), COLOUR["reference"])
+            _arrow(ax, (0.37, 0.69), (0.16, 0.88), colour, dashed=True)
+            _arrow(ax, (0.37, 0.51), (0.16, 0.32), colour, dashed=True)
             finding(ax, "Draw ε: the gradient reaches μ and σ")
         else:
-            ax.text(0.31, 0.6, "×", color=colour, fontsize=40, ha="center", va="center", weight="bold")
-            ax.text(0.5, 0.2, "the draw hides how z\ndepends on μ and σ", ha="center", va="center", color=colour)
-            finding(ax, "Draw z: the gradient stops at the draw")
-        ax.text(0.69, 0.48, "gradient", ha="center", va="top", color=colour, fontsize=12)
-    return fig
+            ax.text(0.2, 0.6, "×", color=colour, fontsize=44, ha="center", va="center", weight="bold")
+            ax.text(0.5, 0.25, "the draw hides how z\ndepends on μ and σ", ha="center", va="center", color=colour)
+            finding(ax, "Draw z: the gradient stops there")
+    return fig, (
+        "Two graphs. Left: μ and σ feed a node z drawn from N(μ, σ²); the gradient coming back from f(z) stops there. "
+        "Right: z = μ + σε with ε drawn apart; the gradient passes through z to μ and σ."
+    )
 
 
-def descents(paths: Mapping[str, np.ndarray], target: float) -> Figure:
+def descents(paths: Mapping[str, np.ndarray], target: float) -> tuple[Figure, str]:
     """μ over the steps of gradient descent, one line for each way to get a gradient.  (S,) each."""
     fig, ax = plt.subplots()
     colours = dict(zip(paths, (COLOUR["wrong"], COLOUR["other"], COLOUR["model"]), strict=False))
     for name, path in paths.items():
         ax.plot(path, color=colours[name], label=name, lw=1.6 if "score" in name else 2.4)
-    ax.axhline(target, color=COLOUR["truth"], lw=1, ls="--")
-    ax.text(0, target, f" optimum μ = {target:g}", va="bottom")
-    ax.set(xlabel="step of gradient descent", ylabel="μ", ylim=(min(-0.4, min(p.min() for p in paths.values())), None))
-    ax.margins(y=0.1)
+    ax.plot([0, len(path) - 1], [target, target], color=COLOUR["truth"], lw=1, ls="--")
+    ax.text(0, target, f"optimum μ = {target:g}", va="bottom")
+    ax.set(xlabel="step of gradient descent", ylabel="μ")
     finding(ax, "Two gradients find the optimum; torch.normal's never moves")
     label_lines(ax)
-    return fig
+    half = {name: path[len(path) // 2 :] for name, path in paths.items()}
+    told = [f"{name}: mean {path.mean():.2f}, sd {path.std():.2f}" for name, path in half.items()]
+    return fig, f"Paths of μ towards {target:g} by gradient descent; in the second half, " + "; ".join(told) + "."
 
 
-def z_scores(scores: Mapping[str, np.ndarray]) -> Figure:
+def z_scores(scores: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
     """Quantiles of the z-scores of each estimator against those of N(0, 1).  (R,) each."""
     fig, ax = plt.subplots(figsize=(7.5, 5))
     for (name, values), colour, marker in zip(scores.items(), (COLOUR["other"], COLOUR["model"]), "o^", strict=True):
@@ -84,16 +94,19 @@ def z_scores(scores: Mapping[str, np.ndarray]) -> Figure:
     ax.set(xlabel="quantile of N(0, 1)", ylabel="quantile of the z-scores", aspect="equal")
     ax.legend(loc="upper left", markerscale=2)
     finding(ax, "Both estimators miss the exact gradient by pure chance")
-    return fig
+    told = [f"{name} have mean {z.mean():.2f} and sd {z.std():.2f}" for name, z in scores.items()]
+    return fig, f"Quantile plot of {len(values)} z-scores against N(0, 1), along the diagonal: " + "; ".join(told) + "."
 
 
-def variance_ratio(n_dims: np.ndarray, plain: np.ndarray, baseline: np.ndarray, exact: np.ndarray) -> Figure:
+def variance_ratio(
+    n_dims: np.ndarray, plain: np.ndarray, baseline: np.ndarray, exact: np.ndarray
+) -> tuple[Figure, str]:
     """Variance of the score-function gradient over that of the reparameterised one, against the dimension of z."""
     fig, ax = plt.subplots(figsize=(9.5, 4.8))
     ax.loglog(n_dims, exact, color=COLOUR["truth"], lw=1.2)
     ax.loglog(n_dims, plain, "o", color=COLOUR["other"], ls="none")
     ax.loglog(n_dims, baseline, "s-", color=COLOUR["highlight"], lw=1.2)
-    ax.axhline(1, color=COLOUR["model"], lw=2)
+    ax.loglog(n_dims[[0, -1]], [1, 1], color=COLOUR["model"], lw=2)
     for y, text, colour in (
         (plain[-1], "score function\n(line: closed form)", COLOUR["other"]),
         (baseline[-1], "score function\nwith a baseline", COLOUR["highlight"]),
@@ -105,10 +118,13 @@ def variance_ratio(n_dims: np.ndarray, plain: np.ndarray, baseline: np.ndarray, 
     ax.minorticks_off()
     ax.grid(axis="y")
     finding(ax, "The score function needs ever more samples as z grows")
-    return fig
+    return fig, (
+        f"Variance of the score-function gradient over the pathwise one's, {n_dims[0]} to {n_dims[-1]} dimensions: "
+        f"plain from {plain[0]:.0f} to {plain[-1]:,.0f}, with a baseline from {baseline[0]:.0f} to {baseline[-1]:.0f}."
+    )
 
 
-def collapse(kl: Mapping[str, Sequence[float]], explained: Mapping[str, float]) -> Figure:
+def collapse(kl: Mapping[str, Sequence[float]], explained: Mapping[str, float]) -> tuple[Figure, str]:
     """KL over the epochs, and the held-out variance explained at the end, for the broken loss and its cure."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(1.35, 1))
     colours = dict(zip(kl, (COLOUR["model"], COLOUR["wrong"], COLOUR["highlight"]), strict=True))
@@ -121,7 +137,8 @@ def collapse(kl: Mapping[str, Sequence[float]], explained: Mapping[str, float]) 
     bars = right.barh(range(len(explained)), [*explained.values()], color=[colours[n] for n in explained], height=0.6)
     right.axvline(0, color=COLOUR["truth"], lw=1)
     right.text(0.005, len(explained) - 0.45, "0: the mean cell", va="center", fontsize=12)
-    right.bar_label(bars, [f"{value:.3f}" for value in explained.values()], padding=4, fontsize=12)
+    for bar, value in zip(bars, explained.values(), strict=True):
+        right.text(max(value, 0) + 0.006, bar.get_y() + bar.get_height() / 2, f"{value:.3f}", va="center", fontsize=12)
     right.set_yticks(range(len(explained)), [*explained])
     right.set(
         xlabel="held-out variance explained",
@@ -129,10 +146,11 @@ def collapse(kl: Mapping[str, Sequence[float]], explained: Mapping[str, float]) 
         xlim=(min(0, *explained.values()) * 1.3 - 0.06, max(explained.values()) * 1.35),
     )
     finding(right, "and cells come back as the mean cell")
-    return fig
+    told = [f"{n}: final KL {[*kl[n]][-1]:.4f} nats, variance explained {value:.3f}" for n, value in explained.items()]
+    return fig, "Training KL per epoch, and held-out variance explained. " + "; ".join(told) + "."
 
 
-def beta_sweep(table: pd.DataFrame, mismatch: float) -> Figure:
+def beta_sweep(table: pd.DataFrame, mismatch: float) -> tuple[Figure, str]:
     """Index β; columns ``kl`` and ``explained``, both held out. ``mismatch`` is the β of the reduction mistake."""
     fig, axes = plt.subplots(1, 2, figsize=(11, 4.6))
     for ax, column, label in (
@@ -149,32 +167,41 @@ def beta_sweep(table: pd.DataFrame, mismatch: float) -> Figure:
         ax.set(xlabel="β, the weight of the KL", ylabel=label)
     finding(axes[0], "A heavier KL buys fewer nats")
     finding(axes[1], "until the decoder stops listening to z")
-    return fig
+    told = [f"β = {beta:g}: {row['kl']:.3f} nats, {row['explained']:.3f}" for beta, row in table.iterrows()]
+    return fig, "KL and variance explained on held-out cells against β. " + "; ".join(told) + "."
 
 
-def warmup(kl: Mapping[str, Sequence[float]], per_dimension: Mapping[str, np.ndarray], threshold: float) -> Figure:
+def warmup(
+    kl: Mapping[str, Sequence[float]], per_dimension: Mapping[str, np.ndarray], threshold: float
+) -> tuple[Figure, str]:
     """KL over the epochs with and without warm-up, and the KL of each latent dimension, largest first."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6))
     for (name, values), colour in zip(kl.items(), (COLOUR["model"], COLOUR["other"]), strict=True):
         left.plot(range(1, len(values) + 1), values, color=colour, marker=".", label=name)
+        left.set_xticks([1, *range(5, len(values) + 1, 5)])
     left.set(xlabel="epoch", ylabel="training KL, nats per cell", ylim=(0, None))
     left.legend()
     finding(left, "Warm-up: z fills first, pays later")
-    for (name, values), colour, marker in zip(
-        per_dimension.items(), (COLOUR["model"], COLOUR["other"]), "o^", strict=True
+    n_latent = max(len(dimensions) for dimensions in per_dimension.values())
+    for dimensions, colour, marker in zip(
+        per_dimension.values(), (COLOUR["model"], COLOUR["other"]), "o^", strict=True
     ):
-        right.plot(range(1, len(values) + 1), np.sort(values)[::-1], marker, color=colour, label=name, ls="-", lw=1)
+        right.plot(range(1, n_latent + 1), np.sort(dimensions)[::-1], marker, color=colour, ls="-", lw=1)
     right.axhline(threshold, color=COLOUR["reference"], lw=1, ls="--")
-    right.text(len(values), threshold * 1.15, "active above", ha="right", va="bottom", color=COLOUR["reference"])
+    right.text(n_latent, threshold * 1.15, "active above", ha="right", va="bottom", color=COLOUR["reference"])
     right.set(xlabel="latent dimension, sorted", ylabel="KL, nats per held-out cell", ylim=(0, None))
     finding(right, "Few of the dimensions carry anything")
-    return fig
+    told = [
+        f"{name}: largest training KL {max(kl[name]):.1f} nats, {(dimensions > threshold).sum()} of {n_latent} active"
+        for name, dimensions in per_dimension.items()
+    ]
+    return fig, "Training KL per epoch, and the KL of each latent dimension. " + "; ".join(told) + "."
 
 
-def generated_in_pca(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> Figure:
+def generated_in_pca(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
     """Generated cells over held-out ones, on two principal components of real cells.  (N, 2) each."""
     fig, axes = plt.subplots(1, len(generated), figsize=(4 * len(generated), 4.4), sharex=True, sharey=True)
-    colours = (COLOUR["model"], COLOUR["other"], COLOUR["other"], COLOUR["highlight"])
+    colours = (COLOUR["model"], COLOUR["wrong"], COLOUR["other"])
     for ax, (name, points), colour in zip(axes, generated.items(), colours, strict=False):
         ax.scatter(*real.T, s=9, color="#bdbdbd", rasterized=True)
         ax.scatter(*points.T, s=7, color=colour, alpha=0.6, rasterized=True)
@@ -182,12 +209,13 @@ def generated_in_pca(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> F
         finding(ax, name)
     axes[0].set_ylabel("PC 2 of real cells")
     axes[0].text(0.98, 0.02, "grey: held-out cells", transform=axes[0].transAxes, ha="right", va="bottom", fontsize=12)
-    return fig
+    told = [f"{name} {np.linalg.norm(xy.mean(0) - real.mean(0)):.2f}" for name, xy in generated.items()]
+    return fig, "Generated over held-out cells on two principal components; distance of centres: " + "; ".join(told)
 
 
-def gene_spread(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> Figure:
+def gene_spread(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
     """Standard deviation of every gene among generated cells against that among held-out ones.  (G,) each."""
-    fig, axes = plt.subplots(1, len(generated), figsize=(11, 4.6), sharex=True, sharey=True)
+    fig, axes = plt.subplots(1, len(generated), figsize=(11, 4.4), sharex=True, sharey=True)
     for ax, (name, values), colour in zip(
         axes, generated.items(), (COLOUR["model"], COLOUR["wrong"], COLOUR["other"]), strict=False
     ):
@@ -196,12 +224,13 @@ def gene_spread(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> Figure
         ax.set(xlabel="sd among held-out cells", aspect="equal")
         finding(ax, name)
     axes[0].set_ylabel("sd among generated cells")
-    return fig
+    told = [f"{name}: {np.square(sd).sum() / np.square(real).sum():.2f}" for name, sd in generated.items()]
+    return fig, "Standard deviation of each gene, generated against held-out; share of the variance: " + "; ".join(told)
 
 
 def walk(
     steps: np.ndarray, expression: pd.DataFrame, ends: Sequence[str], typical: float, nearest: np.ndarray
-) -> Figure:
+) -> tuple[Figure, str]:
     """Left, marker genes along a straight line in latent space; right, how far the line strays from any cell's code.
 
     Parameters
@@ -216,16 +245,20 @@ def walk(
     finding(left, "Markers hand over along the line")
     right.plot(steps, nearest, color=COLOUR["model"])
     right.axhline(typical, color=COLOUR["reference"], ls="--", lw=1.5)
-    right.text(0.5, typical, "typical for a held-out cell", ha="center", va="bottom", color=COLOUR["reference"])
+    right.text(0.5, typical * 0.97, "typical for a held-out cell", ha="center", va="top", color=COLOUR["reference"])
     right.set(ylabel="distance to the nearest training code", ylim=(0, max(nearest.max(), typical) * 1.25))
     finding(right, "No cell lives midway" if nearest.max() > 1.2 * typical else "Cells live along the whole line")
     for ax in (left, right):
         ax.set_xticks([0, 0.5, 1], [ends[0], "midway", ends[1]])
     label_lines(left)
-    return fig
+    told = [f"{gene} {values.iloc[0]:.2f} to {values.iloc[-1]:.2f}" for gene, values in expression.items()]
+    return fig, (
+        f"Markers along the line from {ends[0]} to {ends[1]}: {', '.join(told)}. The nearest training code is at most "
+        f"{nearest.max():.2f} away; {typical:.2f} is typical for a held-out cell."
+    )
 
 
-def scores(table: pd.DataFrame, live: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+def scores(table: pd.DataFrame, live: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figure, str]:
     """Energy and nearest-neighbour distance of every generator: dots are the table's seeds, the diamond is live."""
     fig, axes = plt.subplots(1, 2, figsize=(13, 5.2), sharey=True)
     order = [*names]
@@ -242,14 +275,18 @@ def scores(table: pd.DataFrame, live: pd.DataFrame, names: Mapping[str, str]) ->
     axes[0].set_xscale("symlog", linthresh=0.1, linscale=0.6)
     axes[0].set_xticks([0, 0.1, 0.3, 1, 3, 10], ["0", "0.1", "0.3", "1", "3", "10"])
     axes[0].minorticks_off()
+    axes[0].set_xlim(min(-0.03, table["energy"].min() * 1.5, live["energy"].min() * 1.5), table["energy"].max() * 1.4)
+    axes[0].text(0.02, 0.02, "dots: one for each seed\ndiamond: live", transform=axes[0].transAxes, fontsize=12)
     axes[0].set_xlabel("energy distance to held-out cells\n(linear below 0.1, then logarithmic)")
     axes[1].set_xlabel("mean distance to the nearest held-out cell")
     finding(axes[0], "Draws from p(x∣z) come closest to real")
     finding(axes[1], "Nearest neighbours crown the mean cell")
-    return fig
+    middle = table.groupby("generator")[["energy", "nearest"]].mean()
+    told = [f"{names[key]} {middle.loc[key, 'energy']:.2f} and {middle.loc[key, 'nearest']:.1f}" for key in order]
+    return fig, "Energy and nearest-neighbour distance to held-out cells, means over the seeds: " + "; ".join(told)
 
 
-def tightening(n_samples: Sequence[int], bound: np.ndarray, gain_error: np.ndarray) -> Figure:
+def tightening(n_samples: Sequence[int], bound: np.ndarray, gain_error: np.ndarray) -> tuple[Figure, str]:
     """Mean importance-weighted bound against K, with the standard error of its gain over K = 1."""
     fig, ax = plt.subplots()
     ax.errorbar(n_samples, bound, gain_error, fmt="o-", color=COLOUR["model"], capsize=4)
@@ -259,4 +296,5 @@ def tightening(n_samples: Sequence[int], bound: np.ndarray, gain_error: np.ndarr
     ax.set_xticks(n_samples, [str(k) for k in n_samples])
     ax.set(xlabel="K, samples of z for each cell", ylabel="bound on log p(x),\nnats per held-out cell")
     finding(ax, "More samples of z, a tighter bound, with no more training")
-    return fig
+    told = [f"K = {k}: {b:.1f}" for k, b in zip(n_samples, bound, strict=True)]
+    return fig, "Mean bound on log p(x) of held-out cells, in nats, against K. " + "; ".join(told) + "."

@@ -1,0 +1,68 @@
+"""The picture in the README: blood cells in the latent space of a VAE that was never told what they are.
+
+python -m course_lib.experiments.cover        # half a minute; writes .github/course.png
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import scanpy as sc
+import torch
+from matplotlib.figure import Figure
+
+from course_lib.analysis.latent import get_latent_representation
+from course_lib.data.cells import cells_from_expression
+from course_lib.data.committed import load_pbmc3k
+from course_lib.figures.style import BLACK, CATEGORIES, DPI, GREY
+from course_lib.models.vae import VAE
+from course_lib.training.fit import fit
+
+PICTURE = Path(__file__).resolve().parents[2] / ".github" / "course.png"
+
+
+def latent_space(epochs: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) posterior means of PBMC3k's named cells, and their names, which the model has not seen."""
+    adata = load_pbmc3k()
+    adata = adata[adata.obs["cell_type"] != "unassigned"].copy()
+    sc.pp.highly_variable_genes(adata, n_top_genes=2000, flavor="seurat_v3", subset=True)
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    cells = cells_from_expression(adata)
+    torch.manual_seed(seed)
+    model = VAE(cells.n_genes, n_latent=2, learn_sigma=True)
+    fit(model, cells, epochs=epochs, kl_warmup=epochs // 3, seed=seed, progress=False)
+    return get_latent_representation(model, cells), adata.obs["cell_type"].astype(str).to_numpy()
+
+
+def draw(z: np.ndarray, labels: np.ndarray) -> Figure:
+    """The cells, coloured and named by kind; the rings are one, two and three standard deviations of the prior."""
+    fig, ax = plt.subplots(figsize=(9, 6))
+    angle = np.linspace(0, 2 * np.pi, 400)
+    for radius in (1, 2, 3):
+        ax.plot(radius * np.cos(angle), radius * np.sin(angle), color=GREY, lw=0.8, ls=":", zorder=0)
+    names, sizes = np.unique(labels, return_counts=True)
+    colour = dict(zip(names[np.argsort(-sizes)], CATEGORIES, strict=True))
+    ax.scatter(*z.T, s=9, c=[colour[name] for name in labels], alpha=0.8)
+    for name in names:  # beside its cells, away from the centre
+        x, y = np.median(z[labels == name], axis=0)
+        outward = 1 + 0.75 / np.hypot(x, y)
+        side = "left" if x > 0 else "right"
+        ax.text(x * outward, y * outward, name, color=BLACK, weight="bold", ha=side, va="center")
+    ax.set_xlim(-4.6, 4.6)
+    ax.set_ylim(-3.2, 3.2)
+    ax.set_aspect("equal")
+    ax.set_xlabel("$z_1$")
+    ax.set_ylabel("$z_2$")
+    ax.set_title("A VAE that was never told their kind lays blood cells out by kind")
+    return fig
+
+
+def main() -> None:
+    fig = draw(*latent_space())
+    fig.savefig(PICTURE, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+    print(f"wrote {PICTURE}")
+
+
+if __name__ == "__main__":
+    main()
