@@ -56,7 +56,7 @@ def test_white_noise_draws_one_line_a_seed_and_the_share_in_both_panels():
 
 def test_the_curve_is_drawn_through_the_points_it_was_given():
     x, curve = np.random.default_rng(0).normal(size=(20, 2)), np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]])
-    fig = figures.curve_over_cloud(x, x[:, 0], curve, np.array([0.0, 0.5, 1.0]), 0.85)
+    fig = figures.curve_over_cloud(x, x[:, 0], curve, 0.85)
     segments = fig.axes[0].collections[1].get_segments()
     np.testing.assert_array_equal(segments[0], curve[:2])
     np.testing.assert_array_equal(segments[1], curve[1:])

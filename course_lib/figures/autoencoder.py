@@ -11,24 +11,28 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from numpy.typing import ArrayLike
 
-from course_lib.figures.style import COLOUR, GREY, finding, label_lines
+from course_lib.figures.style import BLUE, COLOUR, GREEN, GREY, PURPLE, VERMILLION, YELLOW, finding, label_lines
 
 PALE = "#d9d9d9"
+AROUND = LinearSegmentedColormap.from_list(
+    "around", [BLUE, GREEN, YELLOW, VERMILLION, PURPLE, BLUE]
+)  # ends where it began
 
 
 def hourglass(widths: Sequence[int], title: str) -> Figure:
-    """Layers as bars whose heights follow the logarithm of their widths, joined by the weights between them.
+    """Layers as bars whose heights follow the square root of their widths, joined by the weights between them.
 
     Parameters
     ----------
     widths : from input to output; the smallest is the bottleneck.   title : the finding.
     """
     fig, ax = plt.subplots(figsize=(9.0, 4.2))
-    heights = 0.35 + np.log10(widths)
+    heights = 4 * np.sqrt(np.asarray(widths) / max(widths))
     middle = int(np.argmin(widths))
     for place in range(len(widths) - 1):
         left, right = heights[place] / 2, heights[place + 1] / 2
@@ -83,7 +87,7 @@ def learning_curve(history: pd.DataFrame, pca_error: float, mean_error: float) -
     ax.axhline(mean_error, color=COLOUR["reference"], lw=1.4, ls=":")
     ax.text(len(history), mean_error, "the mean cell ", color=COLOUR["reference"], ha="right", va="bottom")
     ax.axhline(pca_error, color=COLOUR["pca"], lw=1.6, ls="--")
-    ax.text(1, pca_error, "PCA, as many numbers", color=COLOUR["pca"], ha="left", va="top")
+    ax.text(len(history), 0.9 * pca_error, "PCA, as many numbers ", color=COLOUR["pca"], ha="right", va="top")
     ax.plot(history.index, history["validation_loss"], color=COLOUR["model"], label="validation")
     ax.plot(history.index, history["train_loss"], color=COLOUR["model"], lw=1.4, ls=(0, (1, 1)), label="training")
     ax.set(xlabel="epoch", ylabel="squared error per gene", xlim=(1, len(history)), ylim=(0, 1.12 * mean_error))
@@ -107,13 +111,20 @@ def noise_by_epoch(table: pd.DataFrame, live: pd.DataFrame, share: float) -> Fig
             for _, run in runs.groupby("seed"):
                 ax.plot(run["epoch"], run[column], color=colour, lw=1.3)
             last = runs[runs["epoch"] == runs["epoch"].max()][column].mean()
-            ax.text(runs["epoch"].max() + 0.2, last, setting, color=colour, va="center", weight="bold")
+            above = column == "held_out" and setting == "linear"  # there the line of d/G runs through the name
+            ax.text(
+                runs["epoch"].max() + 0.2,
+                last,
+                setting,
+                color=colour,
+                weight="bold",
+                va="bottom" if above else "center",
+            )
         ax.plot(live["epoch"], live[column], "o", ms=8, mfc="none", mew=2, color=COLOUR["highlight"])
         ax.axhline(share, color=COLOUR["truth"], lw=1.4, ls="--")
         ax.set(xlim=(0.5, table.loc[table["setting"] == "deep", "epoch"].max() + 2.2), xlabel="epoch")
+        ax.text(table.loc[table["setting"] == "deep", "epoch"].max() + 2.1, share, "d/G", va="top", ha="right")
     left, right = panels
-    left.text(0.7, share, "d/G", va="bottom", weight="bold")
-    right.text(0.7, share, "d/G", va="bottom", weight="bold")
     top = live.iloc[-1]
     left.annotate(
         "run here", (top["epoch"], top["train"]), (0.9, 0.62), textcoords=("data", "axes fraction"),
@@ -126,31 +137,30 @@ def noise_by_epoch(table: pd.DataFrame, live: pd.DataFrame, share: float) -> Fig
     return fig
 
 
-def curve_over_cloud(
-    x: ArrayLike, codes: ArrayLike, curve: ArrayLike, curve_codes: ArrayLike, explained: float
-) -> Figure:
+def curve_over_cloud(x: ArrayLike, codes: ArrayLike, curve: ArrayLike, explained: float) -> Figure:
     """The line that a decoder of one number draws through the plane, and which points share a stretch of it.
 
     Parameters
     ----------
-    x : (N, 2).   codes : (N,).   curve : (K, 2), the decoder along ``curve_codes``: (K,).   explained : of new points.
+    x : (N, 2).   codes : (N,).   curve : (N, 2), the decoder at the codes in ascending order.
+    explained : share of the points' variance that comes back.  Colours are ranks of the codes, not their values.
     """
     points, line = np.asarray(x), np.asarray(curve)
-    low, high = np.quantile(np.asarray(codes), [0.002, 0.998])
+    rank = np.argsort(np.argsort(np.asarray(codes)))
     fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 5.6), sharex=True, sharey=True)
-    left.scatter(*points.T, s=5, color="#c4c4c4", rasterized=True)
+    left.scatter(*points.T, s=5, color="#d2d2d2", rasterized=True)
     segments = np.stack([line[:-1], line[1:]], axis=1)
-    drawn = LineCollection(list(segments), cmap="viridis", linewidths=2.6, capstyle="round")
-    drawn.set_array(np.asarray(curve_codes)[:-1])
-    drawn.set_clim(low, high)
+    drawn = LineCollection(list(segments), cmap="viridis", linewidths=3.2, capstyle="round")
+    drawn.set_array(np.arange(len(segments)))
     left.add_collection(drawn)
-    right.scatter(*points.T, c=np.asarray(codes), s=6, vmin=low, vmax=high, rasterized=True)
+    right.scatter(*points.T, c=rank, s=6, rasterized=True)
     left.set_ylabel("second number")
     for ax in (left, right):
         ax.set(xlim=(-3.4, 3.4), ylim=(-3.4, 3.4), aspect="equal", xlabel="first number")
-    fig.colorbar(drawn, ax=right, label="code z, one number", shrink=0.8, ticks=[])
-    finding(left, f"The decoder's curve visits the plane: {explained:.0%} of new points' variance")
-    finding(right, "The encoder cuts the plane into strips, one after the other")
+    bar = fig.colorbar(drawn, ax=right, label="rank of the code z", shrink=0.8, ticks=[0, len(segments) - 1])
+    bar.ax.set_yticklabels(["first", "last"])
+    finding(left, f"The decoder's folded line: {explained:.0%} of the variance of new points")
+    finding(right, "The encoder cuts the plane into strips, in order")
     return fig
 
 
@@ -165,12 +175,13 @@ def noise_on_the_code(sigma: ArrayLike, measured: ArrayLike, linear: ArrayLike, 
     ax.plot(sigma, limit, color=COLOUR["truth"], ls="--", label="no scheme\ndoes better")
     ax.plot(sigma, linear, color=COLOUR["pca"], label="linear")
     ax.plot(sigma, measured, "o-", color=COLOUR["model"])
-    place = int(np.argmin(np.abs(np.asarray(measured) - 0.7)))
+    worse = np.asarray(measured) < np.asarray(linear)
     ax.text(np.asarray(sigma)[0], np.asarray(measured)[0] - 0.05, "the curve", color=COLOUR["model"], va="top")
     ax.axhline(0, color=COLOUR["reference"], lw=1)
-    ax.set(xscale="log", ylim=(-0.6, 1.06), xlabel="noise on the code, in standard deviations of the code")
+    ax.set(xscale="log", ylim=(None, 1.06), xlabel="noise on the code, in standard deviations of the code")
     ax.set_ylabel("fraction of variance explained")
-    finding(ax, f"A noise of {np.asarray(sigma)[place]:g} is felt; much more noise, and the curve is worse than a line")
+    below = f": at {np.asarray(sigma)[worse][0]:g} the plain line is ahead" if worse.any() else ""
+    finding(ax, f"Folding pays while the channel is quiet, and breaks down with noise{below}")
     label_lines(ax)
     return fig
 
@@ -205,12 +216,13 @@ def codes_of_a_curve(angle: ArrayLike, codes: Mapping[str, ArrayLike]) -> Figure
     ----------
     angle : (N,) in radians.   codes : title → (N, 2).
     """
-    fig, row = plt.subplots(1, len(codes), figsize=(11.5, 5.2), squeeze=False)
+    fig, row = plt.subplots(1, len(codes), figsize=(13.5, 4.8), squeeze=False)
     for ax, (title, z) in zip(row[0], codes.items(), strict=True):
-        points = ax.scatter(*np.asarray(z).T, c=np.asarray(angle), cmap="twilight", s=10, vmin=0, vmax=2 * np.pi)
+        points = ax.scatter(*np.asarray(z).T, c=np.asarray(angle), cmap=AROUND, s=10, vmin=0, vmax=2 * np.pi)
         points.set_rasterized(True)
-        ax.set(xlabel="first number", ylabel="second number")
+        ax.set(xlabel="first number")
         finding(ax, title)
+    row[0][0].set_ylabel("second number")
     bar = fig.colorbar(points, ax=row[0][-1], label="true angle t, radians", ticks=[0, np.pi, 2 * np.pi])
     bar.ax.set_yticklabels(["0", "π", "2π"])
     return fig
@@ -225,12 +237,13 @@ def width_against_error(panels: Mapping[str, pd.DataFrame], floors: Mapping[str,
         variance) and ``tail`` (the eigenvalues that PCA drops, as a fraction of all).   floors : title → noise share.
     """
     fig, row = plt.subplots(1, len(panels), figsize=(11.5, 5.0), sharey=True, squeeze=False)
+    highest = max(float(table.to_numpy().max()) for table in panels.values())
     for ax, (title, table) in zip(row[0], panels.items(), strict=True):
         ax.axhline(floors[title], color=COLOUR["reference"], ls=":", lw=1.4)
         ax.plot(table.index, table["tail"], color=COLOUR["truth"], lw=1.2, ls="--")
         ax.plot(table.index, table["pca"], "s", ms=9, color=COLOUR["pca"])
         ax.plot(table.index, table["autoencoder"], "o-", color=COLOUR["model"])
-        ax.set(xlabel="width of the code L", xticks=list(table.index), ylim=(0, None))
+        ax.set(xlabel="width of the code L", xticks=list(table.index), ylim=(0, 1.08 * highest))
         finding(ax, title)
     left, right = row[0][0], row[0][-1]
     left.set_ylabel("held-out error, share of variance")

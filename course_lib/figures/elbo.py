@@ -50,9 +50,9 @@ def joint_and_slices(
     whole.text(3.4, observed + 0.12, f"observed x = {observed:g}", color=COLOUR["highlight"], ha="right", weight="bold")
     whole.set(xlim=(-3.5, 3.5), ylim=(x.min(), x.max()), ylabel="x, the measurement")
     finding(whole, "The joint p(x, z) holds everything: marginal and posterior are read off it")
-    side.hist(
-        np.asarray(samples), bins=60, range=(x.min(), x.max()), density=True, orientation="horizontal", color="#c9c9c9"
-    )
+    counts, edges = np.histogram(np.asarray(samples), bins=60, range=(x.min(), x.max()))
+    heights = counts / (np.asarray(samples).size * np.diff(edges))  # a share of all draws, those outside the frame too
+    side.stairs(heights, edges, orientation="horizontal", fill=True, color="#c9c9c9")
     side.plot(np.asarray(marginal), x, color=COLOUR["truth"])
     side.set(xlabel="density of x", ylim=(x.min(), x.max()))
     side.set_title("marginal p(x)\nand draws from it", fontsize=13)

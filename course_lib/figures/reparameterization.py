@@ -57,7 +57,7 @@ def two_graphs() -> tuple[Figure, str]:
             _arrow(ax, (0.5, 0.28), (0.5, 0.52), COLOUR["reference"])
             _arrow(ax, (0.37, 0.69), (0.16, 0.88), colour, dashed=True)
             _arrow(ax, (0.37, 0.51), (0.16, 0.32), colour, dashed=True)
-            finding(ax, "Draw ε: the gradient reaches μ and σ")
+            finding(ax, "Draw ε: it reaches μ and σ")
         else:
             ax.text(0.2, 0.6, "×", color=colour, fontsize=44, ha="center", va="center", weight="bold")
             ax.text(0.5, 0.25, "the draw hides how z\ndepends on μ and σ", ha="center", va="center", color=colour)
@@ -77,6 +77,8 @@ def descents(paths: Mapping[str, np.ndarray], target: float) -> tuple[Figure, st
     ax.plot([0, len(path) - 1], [target, target], color=COLOUR["truth"], lw=1, ls="--")
     ax.text(0, target, f"optimum μ = {target:g}", va="bottom")
     ax.set(xlabel="step of gradient descent", ylabel="μ")
+    low, high = min(path.min() for path in paths.values()), max(path.max() for path in paths.values())
+    ax.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
     finding(ax, "Two gradients find the optimum; torch.normal's never moves")
     label_lines(ax)
     half = {name: path[len(path) // 2 :] for name, path in paths.items()}
@@ -200,15 +202,16 @@ def warmup(
 
 def generated_in_pca(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
     """Generated cells over held-out ones, on two principal components of real cells.  (N, 2) each."""
-    fig, axes = plt.subplots(1, len(generated), figsize=(4 * len(generated), 4.4), sharex=True, sharey=True)
+    fig, axes = plt.subplots(1, len(generated), figsize=(4 * len(generated), 4.7), sharex=True, sharey=True)
     colours = (COLOUR["model"], COLOUR["wrong"], COLOUR["other"])
     for ax, (name, points), colour in zip(axes, generated.items(), colours, strict=False):
         ax.scatter(*real.T, s=9, color="#bdbdbd", rasterized=True)
         ax.scatter(*points.T, s=7, color=colour, alpha=0.6, rasterized=True)
         ax.set_xlabel("PC 1 of real cells")
-        finding(ax, name)
+        ax.set_title(name, fontsize=13, weight="normal")
     axes[0].set_ylabel("PC 2 of real cells")
     axes[0].text(0.98, 0.02, "grey: held-out cells", transform=axes[0].transAxes, ha="right", va="bottom", fontsize=12)
+    fig.suptitle("Fed with N(0, I), the autoencoder misses whole types of cell", x=0.01, ha="left")
     told = [f"{name} {np.linalg.norm(xy.mean(0) - real.mean(0)):.2f}" for name, xy in generated.items()]
     return fig, "Generated over held-out cells on two principal components; distance of centres: " + "; ".join(told)
 
@@ -245,7 +248,7 @@ def walk(
     finding(left, "Markers hand over along the line")
     right.plot(steps, nearest, color=COLOUR["model"])
     right.axhline(typical, color=COLOUR["reference"], ls="--", lw=1.5)
-    right.text(0.5, typical * 0.97, "typical for a held-out cell", ha="center", va="top", color=COLOUR["reference"])
+    right.text(0.5, typical * 0.97, "typical for a\nheld-out cell", ha="center", va="top", color=COLOUR["reference"])
     right.set(ylabel="distance to the nearest training code", ylim=(0, max(nearest.max(), typical) * 1.25))
     finding(right, "No cell lives midway" if nearest.max() > 1.2 * typical else "Cells live along the whole line")
     for ax in (left, right):
@@ -279,7 +282,7 @@ def scores(table: pd.DataFrame, live: pd.DataFrame, names: Mapping[str, str]) ->
     axes[0].text(0.02, 0.02, "dots: one for each seed\ndiamond: live", transform=axes[0].transAxes, fontsize=12)
     axes[0].set_xlabel("energy distance to held-out cells\n(linear below 0.1, then logarithmic)")
     axes[1].set_xlabel("mean distance to the nearest held-out cell")
-    finding(axes[0], "Draws from p(x∣z) come closest to real")
+    finding(axes[0], "Noise of the right size comes closest to real")
     finding(axes[1], "Nearest neighbours crown the mean cell")
     middle = table.groupby("generator")[["energy", "nearest"]].mean()
     told = [f"{names[key]} {middle.loc[key, 'energy']:.2f} and {middle.loc[key, 'nearest']:.1f}" for key in order]

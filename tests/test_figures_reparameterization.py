@@ -1,0 +1,132 @@
+"""The pictures of notebook 04 draw what they were given, and their words carry its numbers."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from course_lib.experiments.generators import GENERATORS
+from course_lib.figures import reparameterization as draw
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def lines(ax):
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def test_descents_draw_every_path_and_tell_where_it_ends():
+    paths = {"torch.normal": np.zeros(10), "score function": np.full(10, 2.5), "μ + σε": np.full(10, 3.0)}
+    fig, alt = draw.descents(paths, target=3)
+    for name, path in paths.items():
+        np.testing.assert_array_equal(lines(fig.axes[0])[name].get_ydata(), path)
+    assert "torch.normal: mean 0.00" in alt
+    assert "score function: mean 2.50" in alt
+
+
+def test_z_scores_are_drawn_in_order_against_normal_quantiles():
+    scores = {"score function": RNG.normal(size=50), "reparameterised": np.full(50, 7.0)}
+    fig, alt = draw.z_scores(scores)
+    drawn = lines(fig.axes[0])["score function"]
+    np.testing.assert_array_equal(drawn.get_ydata(), np.sort(scores["score function"]))
+    assert (np.diff(drawn.get_xdata()) > 0).all()
+    assert np.mean(drawn.get_xdata()) == pytest.approx(0, abs=1e-9)
+    assert "mean 7.00 and sd 0.00" in alt
+
+
+def test_the_variance_ratio_is_on_logarithmic_axes():
+    fig, alt = draw.variance_ratio(
+        np.array([1, 2, 4]), np.array([8, 20, 90]), np.array([6, 7, 9]), np.array([8, 21, 88])
+    )
+    ax = fig.axes[0]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert "plain from 8 to 90" in alt
+    assert "baseline from 6 to 9" in alt
+
+
+def test_collapse_shows_the_kl_and_one_bar_for_each_loss():
+    kl = {"sum": [1.0, 6.0], "mean": [0.1, 0.0001], "β": [0.1, 0.0002]}
+    fig, alt = draw.collapse(kl, {"sum": 0.24, "mean": -0.03, "β": -0.02})
+    left, right = fig.axes
+    assert left.get_yscale() == "log"
+    assert "nats" in left.get_ylabel()
+    assert [bar.get_width() for bar in right.patches] == [0.24, -0.03, -0.02]
+    assert "mean: final KL 0.0001 nats, variance explained -0.030" in alt
+
+
+def test_the_sweep_marks_the_mistakes_weight():
+    table = pd.DataFrame({"kl": [6.0, 0.7, 0.0], "explained": [0.24, 0.1, -0.03]}, index=[1.0, 10.0, 500.0])
+    fig, alt = draw.beta_sweep(table, mismatch=500.0)
+    marked = [line for line in fig.axes[0].get_lines() if line.get_markersize() == 11]
+    assert [list(line.get_xdata()) for line in marked] == [[500.0]]
+    assert "β = 10: 0.700 nats, 0.100" in alt
+
+
+def test_warmup_counts_the_active_dimensions():
+    per_dimension = {"a": np.array([0.0, 2.0, 0.05]), "b": np.array([0.3, 0.2, 0.0])}
+    fig, alt = draw.warmup({"a": [1.0, 2.0], "b": [9.0, 3.0]}, per_dimension, threshold=0.1)
+    np.testing.assert_array_equal(fig.axes[1].get_lines()[0].get_ydata(), [2.0, 0.05, 0.0])
+    assert "b: largest training KL 9.0 nats, 2 of 3 active" in alt
+    assert "a: largest training KL 2.0 nats, 1 of 3" in alt
+
+
+def test_generated_cells_share_the_axes_of_real_ones():
+    real, made = RNG.normal(size=(20, 2)), {"one": np.zeros((5, 2)), "two": np.ones((5, 2))}
+    fig, alt = draw.generated_in_pca(real, made)
+    assert len(fig.axes) == 2
+    assert fig.axes[0].get_xlim() == fig.axes[1].get_xlim()
+    assert f"two {np.linalg.norm(1 - real.mean(0)):.2f}" in alt
+
+
+def test_gene_spread_tells_the_share_of_the_variance():
+    real = np.array([1.0, 2.0])
+    fig, alt = draw.gene_spread(real, {"same": real, "half": real / 2})
+    assert [ax.get_title(loc="left") for ax in fig.axes] == ["same", "half"]
+    assert "same: 1.00" in alt
+    assert "half: 0.25" in alt
+
+
+@pytest.mark.parametrize(("far", "title"), [(3.0, "No cell lives midway"), (1.0, "Cells live along the whole line")])
+def test_the_walks_title_follows_the_distance(far, title):
+    markers = pd.DataFrame({"LYZ": [4.0, 2.0, 1.0], "CD79A": [0.0, 1.0, 3.0]})
+    fig, alt = draw.walk(np.array([0, 0.5, 1]), markers, ("monocytes", "B cells"), 1.0, np.array([0.5, far, 0.5]))
+    assert " ".join(fig.axes[1].get_title(loc="left").split()) == title
+    assert "LYZ 4.00 to 1.00" in alt
+    assert f"{far:.2f} away" in alt
+
+
+def test_scores_draw_every_seed_and_the_live_one():
+    table = pd.DataFrame(
+        [(seed, key, i + seed / 10, 20 - i) for seed in range(3) for i, key in enumerate(GENERATORS)],
+        columns=["seed", "generator", "energy", "nearest"],
+    )
+    live = table[table["seed"] == 1].set_index("generator")[["energy", "nearest"]]
+    fig, alt = draw.scores(table, live, GENERATORS)
+    dots = [line for line in fig.axes[0].get_lines() if line.get_marker() == "o"]
+    assert sum(len(line.get_xdata()) for line in dots) == 3 * len(GENERATORS)
+    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == [*GENERATORS.values()]
+    low, high = fig.axes[0].get_xlim()
+    assert low < table["energy"].min()
+    assert high > table["energy"].max()
+    assert f"{GENERATORS['mean_cell']} 7.10 and 13.0" in alt
+
+
+def test_tightening_keeps_every_k():
+    fig, alt = draw.tightening([1, 4, 16], np.array([-10.0, -9.0, -8.5]), np.array([0, 0.1, 0.2]))
+    assert [label.get_text() for label in fig.axes[0].get_xticklabels()] == ["1", "4", "16"]
+    assert "K = 16: -8.5" in alt
+
+
+def test_the_two_graphs_differ_in_where_the_gradient_goes():
+    fig, alt = draw.two_graphs()
+    words = [{text.get_text() for text in ax.texts} for ax in fig.axes]
+    assert "×" in words[0]
+    assert "×" not in words[1]
+    assert "ε ∼ N(0, 1)" in words[1]
+    assert "stops" in alt
