@@ -152,14 +152,18 @@ def collapse(kl: Mapping[str, Sequence[float]], explained: Mapping[str, float]) 
     return fig, "Training KL per epoch, and held-out variance explained. " + "; ".join(told) + "."
 
 
-def beta_sweep(table: pd.DataFrame, mismatch: float) -> tuple[Figure, str]:
-    """Index β; columns ``kl`` and ``explained``, both held out. ``mismatch`` is the β of the reduction mistake."""
+def beta_sweep(table: pd.DataFrame, linear: pd.DataFrame, mismatch: float) -> tuple[Figure, str]:
+    """Index β; columns ``kl`` and ``explained``: measured, and by the linear theory on a finer grid of β.
+
+    ``mismatch`` is the β of the reduction mistake, one of the measured ones.
+    """
     fig, axes = plt.subplots(1, 2, figsize=(11, 4.6))
     for ax, column, label in (
         (axes[0], "kl", "KL, nats per held-out cell"),
         (axes[1], "explained", "held-out variance explained"),
     ):
-        ax.semilogx(table.index, table[column], "o-", color=COLOUR["model"])
+        ax.semilogx(linear.index, linear[column], color=COLOUR["pca"], lw=1.6, label="linear theory")
+        ax.semilogx(table.index, table[column], "o", color=COLOUR["model"], ls="none", label="trained VAE")
         ax.axhline(0, color=COLOUR["reference"], lw=1, ls="--")
         ax.plot(table.index[table.index == mismatch], table[column][table.index == mismatch], "o", ms=11,
                 color=COLOUR["wrong"])  # fmt: skip
@@ -167,6 +171,7 @@ def beta_sweep(table: pd.DataFrame, mismatch: float) -> tuple[Figure, str]:
                     xytext=(-5, 45), textcoords="offset points", ha="right", color=COLOUR["wrong"],
                     arrowprops={"arrowstyle": "-", "color": COLOUR["wrong"]})  # fmt: skip
         ax.set(xlabel="β, the weight of the KL", ylabel=label)
+    axes[0].legend()
     finding(axes[0], "A heavier KL buys fewer nats")
     finding(axes[1], "until the decoder stops listening to z")
     told = [f"β = {beta:g}: {row['kl']:.3f} nats, {row['explained']:.3f}" for beta, row in table.iterrows()]
