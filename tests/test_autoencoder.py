@@ -105,3 +105,8 @@ def test_the_denoising_target_is_the_clean_cell():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_choices_that_layers_do_not_show_stand_in_the_representation():
+    assert "head='bce'" in repr(Autoencoder(4, 2, (3,), head="bce"))
+    assert "noise=0.3" in repr(DenoisingAutoencoder(4, 5, (3,), noise=0.3))

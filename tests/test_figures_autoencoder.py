@@ -41,7 +41,7 @@ def test_the_learning_curve_draws_both_losses_and_both_baselines():
     (ax,) = figures.learning_curve(history, pca_error=0.9, mean_error=2.5).axes
     drawn = {tuple(np.asarray(line.get_ydata(), float)) for line in ax.lines}
     assert {(2.5, 2.5), (0.9, 0.9), (2.1, 1.2), (2.0, 1.0)} <= drawn
-    assert {"training", "validation", "the mean cell ", "PCA, as many numbers"} <= set(texts(ax))
+    assert {"training", "validation", "the mean cell ", "PCA, as many numbers "} <= set(texts(ax))
 
 
 def test_white_noise_draws_one_line_a_seed_and_the_share_in_both_panels():

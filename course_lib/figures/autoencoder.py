@@ -19,9 +19,8 @@ from numpy.typing import ArrayLike
 from course_lib.figures.style import BLUE, COLOUR, GREEN, GREY, PURPLE, VERMILLION, YELLOW, finding, label_lines
 
 PALE = "#d9d9d9"
-AROUND = LinearSegmentedColormap.from_list(
-    "around", [BLUE, GREEN, YELLOW, VERMILLION, PURPLE, BLUE]
-)  # ends where it began
+AROUND = LinearSegmentedColormap.from_list("around", [BLUE, GREEN, YELLOW, VERMILLION, PURPLE, BLUE])  # a circle
+DRAWN = 1_500  # points of a crowd that are drawn: more hide each other and swell the file
 
 
 def hourglass(widths: Sequence[int], title: str) -> Figure:
@@ -112,18 +111,13 @@ def noise_by_epoch(table: pd.DataFrame, live: pd.DataFrame, share: float) -> Fig
                 ax.plot(run["epoch"], run[column], color=colour, lw=1.3)
             last = runs[runs["epoch"] == runs["epoch"].max()][column].mean()
             above = column == "held_out" and setting == "linear"  # there the line of d/G runs through the name
-            ax.text(
-                runs["epoch"].max() + 0.2,
-                last,
-                setting,
-                color=colour,
-                weight="bold",
-                va="bottom" if above else "center",
-            )
+            va = "bottom" if above else "center"
+            ax.text(runs["epoch"].max() + 0.2, last, setting, color=colour, weight="bold", va=va)
         ax.plot(live["epoch"], live[column], "o", ms=8, mfc="none", mew=2, color=COLOUR["highlight"])
         ax.axhline(share, color=COLOUR["truth"], lw=1.4, ls="--")
         ax.set(xlim=(0.5, table.loc[table["setting"] == "deep", "epoch"].max() + 2.2), xlabel="epoch")
-        ax.text(table.loc[table["setting"] == "deep", "epoch"].max() + 2.1, share, "d/G", va="top", ha="right")
+        corner = (table.loc[table["setting"] == "deep", "epoch"].max() + 2.1, share)
+        ax.annotate("d/G", corner, (0, -4), textcoords="offset points", va="top", ha="right")
     left, right = panels
     top = live.iloc[-1]
     left.annotate(
@@ -133,7 +127,7 @@ def noise_by_epoch(table: pd.DataFrame, live: pd.DataFrame, share: float) -> Fig
     left.set(ylabel="fraction of variance explained", ylim=(None, None))
     right.set_ylim(min(-0.004, 1.1 * float(table["held_out"].min())), 1.35 * share)
     finding(left, "Rows it trains on: the deep network learns them by heart")
-    finding(right, "Rows it has not seen: no more than d/G")
+    finding(right, "Rows it has not seen: less than d/G")
     return fig
 
 
@@ -148,12 +142,13 @@ def curve_over_cloud(x: ArrayLike, codes: ArrayLike, curve: ArrayLike, explained
     points, line = np.asarray(x), np.asarray(curve)
     rank = np.argsort(np.argsort(np.asarray(codes)))
     fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 5.6), sharex=True, sharey=True)
-    left.scatter(*points.T, s=5, color="#d2d2d2", rasterized=True)
+    some = slice(None, None, max(1, len(points) // DRAWN))
+    left.scatter(*points[some].T, s=6, color="#cccccc", rasterized=True)
     segments = np.stack([line[:-1], line[1:]], axis=1)
     drawn = LineCollection(list(segments), cmap="viridis", linewidths=3.2, capstyle="round")
     drawn.set_array(np.arange(len(segments)))
     left.add_collection(drawn)
-    right.scatter(*points.T, c=rank, s=6, rasterized=True)
+    right.scatter(*points[some].T, c=rank[some], s=9, rasterized=True)
     left.set_ylabel("second number")
     for ax in (left, right):
         ax.set(xlim=(-3.4, 3.4), ylim=(-3.4, 3.4), aspect="equal", xlabel="first number")

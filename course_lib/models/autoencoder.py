@@ -51,6 +51,10 @@ class Autoencoder(nn.Module):
         self.encoder = fully_connected([n_genes, *hidden, n_latent], dropout)
         self.decoder = fully_connected([n_latent, *reversed(hidden), n_genes], dropout)
 
+    def extra_repr(self) -> str:
+        """What its layers do not tell, so that a checkpoint of one head is not resumed with another."""
+        return f"head={self.head!r}"
+
     def encode(self, x: Tensor) -> Tensor:
         """(N, G) to the code z: (N, L), any real number."""
         return self.encoder(x)
@@ -123,6 +127,9 @@ class DenoisingAutoencoder(Autoencoder):
                 f"noise: expected 0 < noise < 1, found {noise}; it is the fraction of entries set to zero."
             )
         self.noise = noise
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, noise={self.noise}"
 
     def corrupt(self, x: Tensor) -> Tensor:
         """(N, G) with one Bernoulli draw for each entry deciding whether it is set to zero."""
