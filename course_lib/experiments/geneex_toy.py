@@ -35,13 +35,13 @@ from course_lib.models.geneex import GENEEX
 from course_lib.training.fit import fit
 from course_lib.training.split import split_indices
 
-N_CELLS, N_GENES, MEAN_LIBRARY, HELD_OUT = 6_000, 1_000, 1_500, 0.2
+N_CELLS, N_GENES, MEAN_LIBRARY, TARGET_SUM, HELD_OUT = 6_000, 1_000, 1_500, 1_000, 0.2
 LR, BATCH_SIZE = 2e-4, 256
 SETTINGS: dict[str, dict[str, float]] = {
-    "latent_128": {"n_latent": 128, "fold": 1.5, "target_sum": MEAN_LIBRARY, "epochs": 5},
-    "latent_2": {"n_latent": 2, "fold": 1.5, "target_sum": MEAN_LIBRARY, "epochs": 5},
-    "no_target_sum": {"n_latent": 2, "fold": 1.5, "target_sum": 1, "epochs": 5},
-    "threefold_untrained": {"n_latent": 128, "fold": 3, "target_sum": MEAN_LIBRARY, "epochs": 0},
+    "latent_128": {"n_latent": 128, "fold": 1.5, "target_sum": TARGET_SUM, "epochs": 4},
+    "latent_2": {"n_latent": 2, "fold": 1.5, "target_sum": TARGET_SUM, "epochs": 4},
+    "no_target_sum": {"n_latent": 2, "fold": 1.5, "target_sum": 1, "epochs": 4},
+    "threefold_untrained": {"n_latent": 128, "fold": 3, "target_sum": TARGET_SUM, "epochs": 0},
 }
 
 

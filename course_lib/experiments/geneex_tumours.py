@@ -44,7 +44,7 @@ from course_lib.training.split import split_indices
 
 TARGET_SUM, HELD_OUT, N_NEIGHBORS = 1e6, 0.2, 5
 N_LATENT, HIDDEN = 128, (2048, 1024)
-EPOCHS, LR, BATCH_SIZE = 30, 2e-5, 32
+EPOCHS, LR, BATCH_SIZE = 24, 1e-4, 32
 
 
 def peak_memory() -> int:

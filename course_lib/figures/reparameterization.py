@@ -216,7 +216,7 @@ def generated_in_pca(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> t
         ax.set_title(name, fontsize=13, weight="normal")
     axes[0].set_ylabel("PC 2 of real cells")
     axes[0].text(0.98, 0.02, "grey: held-out cells", transform=axes[0].transAxes, ha="right", va="bottom", fontsize=12)
-    fig.suptitle("Fed with N(0, I), the autoencoder misses whole types of cell", x=0.01, ha="left")
+    fig.suptitle("Fed with N(0, I), the autoencoder misses most myeloid cells", x=0.01, ha="left")
     told = [f"{name} {np.linalg.norm(xy.mean(0) - real.mean(0)):.2f}" for name, xy in generated.items()]
     return fig, "Generated over held-out cells on two principal components; distance of centres: " + "; ".join(told)
 

@@ -120,6 +120,7 @@ def label_lines(ax: Axes, *, gap: float = 0.01) -> None:
     ax : axes whose lines were drawn with ``label=…``; call it after limits and scales are set.
     gap : distance between the end of a line and its name, as a share of the axes' width.
     """
+    ax.autoscale_view()  # Matplotlib puts it off, and the ends of lines would be where they were before
     lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
     ends = []
     for line in lines:

@@ -8,14 +8,14 @@ it); `answers_run` executes the folded answers, which takes longer.
 
 import argparse
 import ast
+import importlib
 import importlib.metadata
-import pydoc
 import re
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from course_lib.figures.style import SHORTEST_ALT
 from course_lib.notebook import source_text
@@ -197,8 +197,8 @@ def sources_current(document: Document) -> list[Finding]:
         for output in printed:
             name = output.metadata.source_of
             try:
-                item = pydoc.locate(name)
-            except pydoc.ErrorDuringImport as error:
+                item = _locate(name)
+            except Exception as error:  # whatever a module may raise while it is imported
                 found.append(Finding(rule, index, f"{name} cannot be imported: {error}"))
                 continue
             if item is None:
@@ -206,6 +206,24 @@ def sources_current(document: Document) -> list[Finding]:
             elif source_text(item, doc=output.metadata.get("doc", True)) != output.data["text/plain"]:
                 found.append(Finding(rule, index, f"{name} has changed since; run make notebooks"))
     return found
+
+
+def _locate(name: str) -> Any:
+    """The object of a dotted name, or None: the longest part that is a module, then attributes.
+
+    ``pydoc.locate`` walks packages by attribute, and misses ``course_lib.training.fit.fit``: there the package holds a
+    function under its module's name.
+    """
+    parts = name.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            item: Any = importlib.import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[cut:]:
+            item = getattr(item, attribute, None)
+        return item
+    return None
 
 
 MEASURED = re.compile(
