@@ -50,9 +50,10 @@ def values_and_libraries(values: np.ndarray, library: np.ndarray, titles: tuple[
     right.set_xscale("log")
     right.set_xticks([500, 1000, 2000, 5000, 10000], ["500", "1,000", "2,000", "5,000", "10,000"])
     right.minorticks_off()
+    right.set_ylim(0, 1.15 * right.get_ylim()[1])  # room for the median's name above the bars
     right.axvline(np.median(library), color=BLACK, lw=1.5)
-    right.text(np.median(library) * 1.06, right.get_ylim()[1] * 0.97, "median", va="top")
-    right.set_xlabel("library size: counts in a cell, log scale")
+    right.text(np.median(library) * 1.06, right.get_ylim()[1] * 0.98, f"median {np.median(library):,.0f}", va="top")
+    right.set_xlabel("library size: counts in a cell (log scale)")
     right.set_ylabel("cells")
     finding(right, titles[1])
     return fig
@@ -153,7 +154,10 @@ def memory(cells: np.ndarray, lines: dict[str, np.ndarray], laptop: float, title
     ax.text(cells[0], laptop * 1.25, f"a laptop with {laptop / 1e9:.0f} GB", color=GREY)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size / 1e9:g} GB"))
+    units = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B"))
+    ax.yaxis.set_major_formatter(
+        FuncFormatter(lambda size, _: next((f"{size / by:g} {unit}" for by, unit in units if size >= 0.999 * by), ""))
+    )
     ax.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:,.0f}"))
     ax.set_xlabel("cells (log scale)")
     ax.set_ylabel("memory (log scale)")
@@ -166,20 +170,21 @@ def target_sums(shares: np.ndarray, curves: dict[str, np.ndarray], titles: Seque
     """log1p after scaling to different totals: one panel for each total, against the share of the library."""
     fig, axes = plt.subplots(1, len(curves), figsize=(11, 4.5))
     for ax, (name, values), title in zip(axes, curves.items(), titles, strict=True):
-        ax.plot([0, shares.max()], [0, values[np.argmax(shares)]], color=GREY, ls=":", lw=1.8)
+        ax.plot([0, shares.max()], [0, values[np.argmax(shares)]], color=GREY, ls=":", lw=1.8, label="a straight line")
         ax.plot(shares, values, ".", ms=3, color=COLOUR["model"], rasterized=True)
         ax.set_xlabel("share of the library, $x_{ng}/ℓ_n$")
         ax.set_ylabel(name)
+        ax.legend(loc="lower right")
         finding(ax, title)
     return fig
 
 
 def variable_genes(
-    mean: np.ndarray, score: np.ndarray, chosen: np.ndarray, names: dict[str, int], title: str
+    mean: np.ndarray, score: np.ndarray, groups: dict[str, np.ndarray], names: dict[str, int], title: str
 ) -> Figure:
-    """Standardised variance against mean; chosen genes in colour, some of them named (gene → its position)."""
+    """Standardised variance against mean, up to three groups of genes (name → mask), some named (gene → position)."""
     fig, ax = plt.subplots()
-    for mask, colour, text in ((~chosen, COLOUR["data"], "other genes"), (chosen, COLOUR["model"], "chosen")):
+    for (text, mask), colour in zip(groups.items(), (COLOUR["data"], COLOUR["model"], COLOUR["other"]), strict=False):
         ax.scatter(mean[mask], score[mask], s=6, color=colour, alpha=0.6, rasterized=True, label=text)
     for name, position in names.items():
         ax.annotate(name, (mean[position], score[position]), xytext=(6, 4), textcoords="offset points", fontsize=12)
@@ -187,7 +192,8 @@ def variable_genes(
     ax.set_yscale("log")
     ax.set_xlabel("mean count (log scale)")
     ax.set_ylabel("variance / expected variance (log scale)")
-    ax.legend(loc="upper left", markerscale=3)
+    ax.set_ylim(top=2 * score.max())  # the legend and the names stand above the genes
+    ax.legend(loc="upper left", markerscale=3, handletextpad=0.2)
     finding(ax, title)
     return fig
 
