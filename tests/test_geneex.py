@@ -2,24 +2,29 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 import torch
 
 from course_lib.models.geneex import GENEEX, training_memory
 
 STEP = """
-import resource, sys, torch
+import sys, torch
+from pathlib import Path
 from course_lib.data.cells import cells_from_expression
 from course_lib.models.geneex import GENEEX
+def peak():  # of this program alone: the maximum that getrusage gives starts from the parent's, a large pytest
+    return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 n_genes = int(sys.argv[1])
 cells = cells_from_expression(torch.randn(80, n_genes))
 warm = torch.nn.Linear(2, 2); torch.optim.Adam(warm.parameters()).step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 model = GENEEX(n_genes)
 optimizer = torch.optim.Adam(model.parameters())
 for _ in range(2):
     model.loss(cells)["loss"].backward(); optimizer.step()
-print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+print(peak() - before)
 """
 
 
@@ -32,12 +37,16 @@ def test_the_latent_layer_and_the_output_are_linear():
     torch.manual_seed(0)
     model = GENEEX(50).eval()
     x = torch.randn(20, 50)
-    assert float(model.encode(x).min()) < 0
-    assert float(model(x).min()) < 0
+    with torch.no_grad():
+        assert float(model.encode(x).min()) < 0
+        assert float(model(x).min()) < 0
     kinds = [type(layer).__name__ for layer in model.encoder]
     assert kinds == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
 
 
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="peak memory of one process is read from Linux's /proc"
+)
 def test_predicted_memory_is_within_a_fifth_of_what_a_training_step_takes():
     n_genes = 20_000
     run = subprocess.run([sys.executable, "-c", STEP, str(n_genes)], capture_output=True, text=True, check=True)
