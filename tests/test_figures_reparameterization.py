@@ -78,9 +78,10 @@ def test_warmup_counts_the_active_dimensions():
 
 def test_generated_cells_share_the_axes_of_real_ones():
     real, made = RNG.normal(size=(20, 2)), {"one": np.zeros((5, 2)), "two": np.ones((5, 2))}
-    fig, alt = draw.generated_in_pca(real, made)
+    fig, alt = draw.generated_in_pca(real, made, real[:, 0] > 0, "the right half")
     assert len(fig.axes) == 2
     assert fig.axes[0].get_xlim() == fig.axes[1].get_xlim()
+    assert {text.get_text() for text in fig.axes[1].texts} == {"the right half"}
     assert f"two {np.linalg.norm(1 - real.mean(0)):.2f}" in alt
 
 
@@ -92,10 +93,14 @@ def test_gene_spread_tells_the_share_of_the_variance():
     assert "half: 0.25" in alt
 
 
-@pytest.mark.parametrize(("far", "title"), [(3.0, "No cell lives midway"), (1.0, "Cells live along the whole line")])
+@pytest.mark.parametrize(
+    ("far", "title"), [(3.0, "Midway the cells are far"), (1.3, "Cells live along the whole line")]
+)
 def test_the_walks_title_follows_the_distance(far, title):
     markers = pd.DataFrame({"LYZ": [4.0, 2.0, 1.0], "CD79A": [0.0, 1.0, 3.0]})
-    fig, alt = draw.walk(np.array([0, 0.5, 1]), markers, ("monocytes", "B cells"), 1.0, np.array([0.5, far, 0.5]))
+    fig, alt = draw.walk(
+        np.array([0, 0.5, 1]), markers, ("monocytes", "B cells"), (1.0, 1.4), np.array([0.5, far, 0.5])
+    )
     assert " ".join(fig.axes[1].get_title(loc="left").split()) == title
     assert "LYZ 4.00 to 1.00" in alt
     assert f"{far:.2f} away" in alt

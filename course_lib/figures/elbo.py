@@ -46,6 +46,7 @@ def joint_and_slices(
     empty.set_axis_off()
     side.tick_params(labelbottom=True)
     whole.contourf(z, x, np.sqrt(joint), 16, cmap="Blues")  # √: the arms are faint
+    whole.text(-3.35, x.min() + 0.15, "darker: more √p(x, z)", size=11)
     whole.axhline(observed, color=COLOUR["highlight"])
     whole.text(3.4, observed + 0.12, f"observed x = {observed:g}", color=COLOUR["highlight"], ha="right", weight="bold")
     whole.set(xlim=(-3.5, 3.5), ylim=(x.min(), x.max()), ylabel="x, the measurement")
@@ -86,7 +87,7 @@ def bound_of_each_q(
     for name, density in q.items():
         left.plot(z, np.asarray(density), color=palette[name])
     left.set(xlim=(-3, 3), ylim=(0, None), xlabel="z", ylabel="density")
-    finding(left, "Four guesses q(z) at one posterior")
+    finding(left, "Guesses q(z), and the posterior itself")
     for row, (name, value) in enumerate(zip(q, elbo, strict=True)):
         right.plot([value, log_px], [row, row], color=palette[name], lw=9, alpha=0.35, solid_capstyle="butt")
         right.plot(value, row, "o", color=palette[name], ms=10)
@@ -98,7 +99,7 @@ def bound_of_each_q(
     right.spines["left"].set_visible(False)
     finding(right, "ELBO + KL ends at log p(x) for each of them")
     alt = (
-        f"Densities of {len(q)} guesses q beside a posterior with two hills, and for each a bar from its ELBO to "
+        f"Densities of {len(q) - 1} guesses q beside a posterior with two hills, and for each q a bar from its ELBO to "
         f"log p(x) = {log_px:.2f} nats. Length of the bar, the KL: "
         + ", ".join(f"{name} {abs(log_px - value):.2f}" for name, value in zip(q, elbo, strict=True))
         + "."
@@ -246,8 +247,9 @@ def diagonal_gap(
     finding(left, "A diagonal q cannot tilt")
     right.plot(np.asarray(cosine), np.asarray(formula), color=COLOUR["truth"])
     right.plot(np.asarray(cosine), np.asarray(measured), "o", color=COLOUR["model"], ms=8)
-    right.text(0.03, 0.78, "line: ½(Σ log (Λ⁻¹)ₗₗ − log |Λ⁻¹|)\ndots: log p(x) − ELBO", transform=right.transAxes)
-    right.set(xlabel="cosine between the columns of W", ylabel="gap of the best diagonal q, nats")
+    key = "line: the formula\ndots: log p(x) − ELBO\nof the best diagonal q"
+    right.text(0.03, 0.76, key, transform=right.transAxes)
+    right.set(xlabel="cosine between the columns of W", ylabel="gap, nats")
     right.set_ylim(bottom=-0.02)
     finding(right, "No gap when the columns are orthogonal, more the more they align")
     alt = (
@@ -323,10 +325,10 @@ def where_the_gap_sits(x: ArrayLike, gap: ArrayLike, true_curve: ArrayLike, lear
     ax.text(0, 0.05, "grey: where the\ncells came from", color=COLOUR["reference"], ha="center", size=12)
     ax.text(0, -0.75, "black: the\ndecoder’s mean", color=COLOUR["truth"], ha="center", size=12)
     ax.set(xlabel="x₁", ylabel="x₂", aspect="equal")
-    finding(ax, "The largest gaps sit where the ends of the curve meet")
+    finding(ax, "The largest gaps sit where the two ends of the arc meet")
     alt = (
         f"{len(gap)} cells on a ring, coloured by their gap: small almost everywhere, median {np.median(gap):.3f} "
-        f"nats, large at the bottom where the two ends of the curve meet, up to {gap.max():.1f} nats."
+        f"nats, large at the bottom where the two ends of the arc meet, up to {gap.max():.1f} nats."
     )
     return fig, alt
 
@@ -344,17 +346,15 @@ def encoder_against_own(
     z, posterior, encoder, own = (np.asarray(a) for a in (z, posterior, encoder, own))
     fig, axes = plt.subplots(1, len(gaps), figsize=(12, 4.8))
     for k, (ax, (name, amortised, best)) in enumerate(zip(axes, gaps, strict=True)):
-        ax.fill_between(z, posterior[k], color=COLOUR["highlight"], alpha=0.3)
-        ax.plot(z, encoder[k], color=COLOUR["other"])
-        ax.plot(z, own[k], color=COLOUR["model"], ls="--")
+        ax.fill_between(z, posterior[k], color=COLOUR["highlight"], alpha=0.3, label="posterior")
+        ax.plot(z, encoder[k], color=COLOUR["other"], label="encoder’s q")
+        ax.plot(z, own[k], color=COLOUR["model"], ls="--", label="the cell’s own q")
         inside = (posterior[k] + encoder[k] + own[k]) > 0.01
         ax.set(xlim=(z[inside].min() - 0.2, z[inside].max() + 0.2), xlabel="z")
         ax.set_ylim(0, 1.05 * max(curve[k].max() for curve in (posterior, encoder, own)))
         ax.set_title(f"{name}\nencoder’s gap {amortised:.2g} nats\nits own q’s gap {best:.2g}", fontsize=13)
     axes[0].set_ylabel("density of z")
-    names = (("posterior", "highlight"), ("encoder’s q", "other"), ("its own q (dashed)", "model"))
-    for k, (text, colour) in enumerate(names):
-        fig.text(0.2 + 0.28 * k, -0.03, text, color=COLOUR[colour], weight="bold", ha="center")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)  # one key for all panels
     fig.suptitle("Each cell’s own q closes most of what the encoder leaves open", x=0.02, ha="left")
     alt = (
         "Posterior, the encoder's q and the cell's own Gaussian for three cells. Gaps of the two q, in nats: "
@@ -362,6 +362,16 @@ def encoder_against_own(
         + "."
     )
     return fig, alt
+
+
+def _place_for_a_name(z: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, float]:
+    """Where the band between two curves holds a word, about 0.9 of z wide, with the most room above and below."""
+    at = np.linspace(-2, 2, 81)
+    near = [np.abs(z - centre) < 0.45 for centre in at]
+    floor = np.array([low[k].max() for k in near])
+    ceiling = np.array([high[k].min() for k in near])
+    best = int(np.argmax(ceiling - floor))
+    return float(at[best]), float(floor[best] + ceiling[best]) / 2
 
 
 def categorical_decoder(
@@ -375,12 +385,11 @@ def categorical_decoder(
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(12, 4.7))
     z, probabilities = np.asarray(z), np.asarray(probabilities)
-    low, middle = np.zeros(len(z)), np.abs(z) < 2
+    low = np.zeros(len(z))
     for k, name in enumerate(names):
         high = low + probabilities[:, k]
         left.fill_between(z, low, high, color=CATEGORIES[k], alpha=0.85, lw=0)
-        widest = int(np.argmax(np.where(middle, probabilities[:, k], 0)))  # where its name has the most room
-        left.text(z[widest], (low + high)[widest] / 2, name, ha="center", va="center", weight="bold")
+        left.text(*_place_for_a_name(z, low, high), name, ha="center", va="center", weight="bold")
         low = high
     left.set(xlim=(-3, 3), ylim=(0, 1), xlabel="z", ylabel="p(x = category∣z), stacked")
     finding(left, "At every z the softmax splits one among the categories")
@@ -393,7 +402,7 @@ def categorical_decoder(
     middle_epoch = float(history.index.max()) / 2
     right.text(middle_epoch, entropy - 0.02 * span, "H(data)", color=COLOUR["reference"], va="top", ha="center")
     right.set_ylim(entropy - 0.12 * span, entropy + 1.05 * span)
-    finding(right, "The loss falls to the entropy of the data and no further")
+    finding(right, "The loss falls towards the entropy of the data, never below it")
     label_lines(right)
     alt = (
         f"Left: softmax probabilities of {len(names)} categories stacked along z. Right: −ELBO and −log p(x) fall from "

@@ -55,9 +55,9 @@ def two_graphs() -> tuple[Figure, str]:
         if right:
             _node(ax, 0.5, 0.2, "ε ∼ N(0, 1)", COLOUR["reference"], half_width=0.13)
             _arrow(ax, (0.5, 0.28), (0.5, 0.52), COLOUR["reference"])
-            _arrow(ax, (0.37, 0.69), (0.16, 0.88), colour, dashed=True)
-            _arrow(ax, (0.37, 0.51), (0.16, 0.32), colour, dashed=True)
-            finding(ax, "Draw ε: it reaches μ and σ")
+            _arrow(ax, (0.36, 0.69), (0.158, 0.85), colour, dashed=True)
+            _arrow(ax, (0.36, 0.51), (0.158, 0.35), colour, dashed=True)
+            finding(ax, "Draw ε: the gradient gets through")
         else:
             ax.text(0.2, 0.6, "×", color=colour, fontsize=44, ha="center", va="center", weight="bold")
             ax.text(0.5, 0.25, "the draw hides how z\ndepends on μ and σ", ha="center", va="center", color=colour)
@@ -95,8 +95,8 @@ def z_scores(scores: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
     ax.axline((0, 0), slope=1, color=COLOUR["truth"], lw=1)
     ax.set(xlabel="quantile of N(0, 1)", ylabel="quantile of the z-scores", aspect="equal")
     ax.legend(loc="upper left", markerscale=2)
-    finding(ax, "Both estimators miss the exact gradient by pure chance")
-    told = [f"{name} have mean {z.mean():.2f} and sd {z.std():.2f}" for name, z in scores.items()]
+    finding(ax, "Both err by chance alone")
+    told = [f"{name} has mean {z.mean():.2f} and sd {z.std():.2f}" for name, z in scores.items()]
     return fig, f"Quantile plot of {len(values)} z-scores against N(0, 1), along the diagonal: " + "; ".join(told) + "."
 
 
@@ -119,7 +119,7 @@ def variance_ratio(
     ax.set_xticks(n_dims, [str(d) for d in n_dims], minor=False)
     ax.minorticks_off()
     ax.grid(axis="y")
-    finding(ax, "The score function needs ever more samples as z grows")
+    finding(ax, "The score function needs ever more draws as z gains dimensions")
     return fig, (
         f"Variance of the score-function gradient over the pathwise one's, {n_dims[0]} to {n_dims[-1]} dimensions: "
         f"plain from {plain[0]:.0f} to {plain[-1]:,.0f}, with a baseline from {baseline[0]:.0f} to {baseline[-1]:.0f}."
@@ -147,7 +147,7 @@ def collapse(kl: Mapping[str, Sequence[float]], explained: Mapping[str, float]) 
         ylim=(len(explained) - 0.2, -0.6),
         xlim=(min(0, *explained.values()) * 1.3 - 0.06, max(explained.values()) * 1.35),
     )
-    finding(right, "and cells come back as the mean cell")
+    finding(right, "and cells come back alike")
     told = [f"{n}: final KL {[*kl[n]][-1]:.4f} nats, variance explained {value:.3f}" for n, value in explained.items()]
     return fig, "Training KL per epoch, and held-out variance explained. " + "; ".join(told) + "."
 
@@ -173,9 +173,13 @@ def beta_sweep(table: pd.DataFrame, linear: pd.DataFrame, mismatch: float) -> tu
         ax.set(xlabel="β, the weight of the KL", ylabel=label)
     axes[0].legend()
     finding(axes[0], "A heavier KL buys fewer nats")
-    finding(axes[1], "until the decoder stops listening to z")
+    finding(axes[1], "until z says nothing")
     told = [f"β = {beta:g}: {row['kl']:.3f} nats, {row['explained']:.3f}" for beta, row in table.iterrows()]
-    return fig, "KL and variance explained on held-out cells against β. " + "; ".join(told) + "."
+    line = ", ".join(f"{linear['kl'].loc[beta]:.2f}" for beta in table.index)
+    return fig, (
+        f"KL and variance explained on held-out cells against β. {'; '.join(told)}. "
+        f"The linear theory's KL at the same β: {line} nats."
+    )
 
 
 def warmup(
@@ -197,7 +201,7 @@ def warmup(
     right.axhline(threshold, color=COLOUR["reference"], lw=1, ls="--")
     right.text(n_latent, threshold * 1.15, "active above", ha="right", va="bottom", color=COLOUR["reference"])
     right.set(xlabel="latent dimension, sorted", ylabel="KL, nats per held-out cell", ylim=(0, None))
-    finding(right, "Few of the dimensions carry anything")
+    finding(right, "Few dimensions carry anything")
     told = [
         f"{name}: largest training KL {max(kl[name]):.1f} nats, {(dimensions > threshold).sum()} of {n_latent} active"
         for name, dimensions in per_dimension.items()
@@ -205,13 +209,20 @@ def warmup(
     return fig, "Training KL per epoch, and the KL of each latent dimension. " + "; ".join(told) + "."
 
 
-def generated_in_pca(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
-    """Generated cells over held-out ones, on two principal components of real cells.  (N, 2) each."""
-    fig, axes = plt.subplots(1, len(generated), figsize=(4 * len(generated), 4.7), sharex=True, sharey=True)
+def generated_in_pca(
+    real: np.ndarray, generated: Mapping[str, np.ndarray], group: np.ndarray, name_of_group: str
+) -> tuple[Figure, str]:
+    """Generated cells over held-out ones, on two principal components of real cells.  (N, 2) each.
+
+    ``group``: (N,) bool, the real cells that are to be named.
+    """
+    fig, axes = plt.subplots(1, len(generated), figsize=(3.7 * len(generated), 4.5), sharex=True, sharey=True)
+    below = real[group][:, 0].mean(), np.quantile(real[group][:, 1], 0.02) - 1
     colours = (COLOUR["model"], COLOUR["wrong"], COLOUR["other"])
     for ax, (name, points), colour in zip(axes, generated.items(), colours, strict=False):
         ax.scatter(*real.T, s=9, color="#bdbdbd", rasterized=True)
         ax.scatter(*points.T, s=7, color=colour, alpha=0.6, rasterized=True)
+        ax.text(*below, name_of_group, ha="center", va="top", fontsize=12)
         ax.set_xlabel("PC 1 of real cells")
         ax.set_title(name, fontsize=13, weight="normal")
     axes[0].set_ylabel("PC 2 of real cells")
@@ -237,15 +248,21 @@ def gene_spread(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> tuple[
 
 
 def walk(
-    steps: np.ndarray, expression: pd.DataFrame, ends: Sequence[str], typical: float, nearest: np.ndarray
+    steps: np.ndarray,
+    expression: pd.DataFrame,
+    ends: Sequence[str],
+    held_out: tuple[float, float],
+    nearest: np.ndarray,
 ) -> tuple[Figure, str]:
     """Left, marker genes along a straight line in latent space; right, how far the line strays from any cell's code.
 
     Parameters
     ----------
     steps : (S,) from 0 to 1.   expression : (S, markers), columns are genes.   ends : names of the two types.
-    typical : median distance from a held-out code to the nearest training code.   nearest : (S,) that of the line.
+    held_out : median and 90th percentile of the distance from a held-out code to the nearest training code.
+    nearest : (S,) that distance along the line.
     """
+    typical, rare = held_out
     fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.6), width_ratios=(1.4, 1))
     for gene, colour in zip(expression.columns, CATEGORIES, strict=False):
         left.plot(steps, expression[gene], color=colour, label=gene)
@@ -253,16 +270,19 @@ def walk(
     finding(left, "Markers hand over along the line")
     right.plot(steps, nearest, color=COLOUR["model"])
     right.axhline(typical, color=COLOUR["reference"], ls="--", lw=1.5)
-    right.text(0.5, typical * 0.97, "typical for a\nheld-out cell", ha="center", va="top", color=COLOUR["reference"])
-    right.set(ylabel="distance to the nearest training code", ylim=(0, max(nearest.max(), typical) * 1.25))
-    finding(right, "No cell lives midway" if nearest.max() > 1.2 * typical else "Cells live along the whole line")
+    right.axhline(rare, color=COLOUR["reference"], ls=":", lw=1.5)
+    right.text(0.5, typical * 0.97, "median of\nheld-out cells", ha="center", va="top", color=COLOUR["reference"])
+    right.text(0, rare * 1.02, "nine in ten\nlie below", va="bottom", color=COLOUR["reference"])
+    right.set(ylabel="distance to the nearest training code", ylim=(0, max(nearest.max(), rare) * 1.15))
+    finding(right, "Midway the cells are far" if nearest.max() > rare else "Cells live along the whole line")
     for ax in (left, right):
+        ax.set_xlabel("place on the line in latent space")
         ax.set_xticks([0, 0.5, 1], [ends[0], "midway", ends[1]])
     label_lines(left)
     told = [f"{gene} {values.iloc[0]:.2f} to {values.iloc[-1]:.2f}" for gene, values in expression.items()]
     return fig, (
         f"Markers along the line from {ends[0]} to {ends[1]}: {', '.join(told)}. The nearest training code is at most "
-        f"{nearest.max():.2f} away; {typical:.2f} is typical for a held-out cell."
+        f"{nearest.max():.2f} away; for held-out cells the median is {typical:.2f}, the 90th percentile {rare:.2f}."
     )
 
 
@@ -285,9 +305,9 @@ def scores(table: pd.DataFrame, live: pd.DataFrame, names: Mapping[str, str]) ->
     axes[0].minorticks_off()
     axes[0].set_xlim(min(-0.03, table["energy"].min() * 1.5, live["energy"].min() * 1.5), table["energy"].max() * 1.4)
     axes[0].text(0.02, 0.02, "dots: one for each seed\ndiamond: live", transform=axes[0].transAxes, fontsize=12)
-    axes[0].set_xlabel("energy distance to held-out cells\n(linear below 0.1, then logarithmic)")
-    axes[1].set_xlabel("mean distance to the nearest held-out cell")
-    finding(axes[0], "Noise of the right size comes closest to real")
+    axes[0].set_xlabel("energy distance to held-out cells, log1p units\n(linear below 0.1, then logarithmic)")
+    axes[1].set_xlabel("mean distance to the nearest\nheld-out cell, log1p units")
+    finding(axes[0], "Noise of the right size wins")
     finding(axes[1], "Nearest neighbours crown the mean cell")
     middle = table.groupby("generator")[["energy", "nearest"]].mean()
     told = [f"{names[key]} {middle.loc[key, 'energy']:.2f} and {middle.loc[key, 'nearest']:.1f}" for key in order]
@@ -300,6 +320,7 @@ def tightening(n_samples: Sequence[int], bound: np.ndarray, gain_error: np.ndarr
     ax.errorbar(n_samples, bound, gain_error, fmt="o-", color=COLOUR["model"], capsize=4)
     ax.axhline(bound[0], color=COLOUR["reference"], lw=1, ls="--")
     ax.text(n_samples[-1], bound[0], "ELBO (K = 1)", ha="right", va="bottom", color=COLOUR["reference"])
+    ax.text(n_samples[0], bound[-1], "bars: standard error of the gain over K = 1", va="center")
     ax.set_xscale("log", base=2)
     ax.set_xticks(n_samples, [str(k) for k in n_samples])
     ax.set(xlabel="K, samples of z for each cell", ylabel="bound on log p(x),\nnats per held-out cell")
