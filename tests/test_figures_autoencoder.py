@@ -26,16 +26,6 @@ def test_the_hourglass_names_every_width_and_is_narrowest_at_the_code():
     assert {"encoder", "decoder", "z, the code"} <= set(texts(ax))
 
 
-def test_each_loss_has_its_lowest_point_marked_where_it_is():
-    grid = np.linspace(0.01, 0.99, 99)
-    (ax,) = figures.losses_of_one_entry(grid, {"MSE": (grid - 0.3) ** 2}, 0.3).axes
-    curve, mark, line = ax.lines
-    assert mark.get_xdata()[0] == pytest.approx(0.3)
-    assert list(line.get_xdata()) == [0.3, 0.3]
-    assert "MSE" in texts(ax)
-    np.testing.assert_allclose(curve.get_ydata(), (grid - 0.3) ** 2)
-
-
 def test_the_learning_curve_draws_both_losses_and_both_baselines():
     history = pd.DataFrame({"train_loss": [2.0, 1.0], "validation_loss": [2.1, 1.2]}, index=[1, 2])
     (ax,) = figures.learning_curve(history, pca_error=0.9, mean_error=2.5).axes
@@ -51,7 +41,7 @@ def test_white_noise_draws_one_line_a_seed_and_the_share_in_both_panels():
     for ax in fig.axes:
         assert len(ax.lines) == 2 * 3 + 2
         assert list(ax.lines[-1].get_ydata()) == [0.016, 0.016]
-        assert {"deep", "linear", "d/G"} <= set(texts(ax))
+        assert {"deep", "linear", "L/G"} <= set(texts(ax))
 
 
 def test_the_curve_is_drawn_through_the_points_it_was_given():
@@ -90,6 +80,14 @@ def test_error_against_width_has_a_tick_for_every_width():
     fig = figures.width_against_error({"left": table, "right": table}, {"left": 0.1, "right": 0.1})
     assert list(fig.axes[0].get_xticks()) == [1, 4]
     assert {"PCA, held out", "autoencoder", "noise"} <= set(texts(fig.axes[1]))
+
+
+def test_a_crowd_is_thinned_to_what_is_drawn_and_keeps_its_colours():
+    angle = np.linspace(0, 6, 2 * figures.DRAWN + 1)
+    fig = figures.codes_of_a_curve(angle, {"AE": np.stack([angle, -angle], axis=1)})
+    drawn = fig.axes[0].collections[0]
+    assert figures.DRAWN / 2 < len(drawn.get_offsets()) <= figures.DRAWN
+    np.testing.assert_array_equal(drawn.get_array(), drawn.get_offsets()[:, 0])
 
 
 def test_the_true_gene_is_drawn_in_the_order_of_the_angle():
