@@ -2,6 +2,8 @@
 
 import base64
 import copy
+import importlib
+import inspect
 import io
 
 import matplotlib.pyplot as plt
@@ -287,6 +289,16 @@ def test_a_breach_is_found(rule, breach, word):
     breach(nb)
     messages = [str(finding) for finding in rule(Document("bad", nb))]
     assert any(word in message for message in messages), messages
+
+
+def test_a_source_is_found_where_its_package_holds_a_function_under_the_modules_name():
+    module = importlib.import_module("course_lib.training.fit")
+    assert inspect.isfunction(importlib.import_module("course_lib.training").fit)  # the function hides the module …
+    assert rules._locate("course_lib.training.fit.fit") is module.fit  # … and its dotted name leads there all the same
+    assert rules._locate("course_lib.training.fit") is module
+    assert rules._locate("course_lib.notebook.check") is check
+    assert rules._locate("course_lib.training.fit.gone") is None
+    assert rules._locate("no_such_package.fit") is None
 
 
 def test_every_rule_is_broken_by_some_row():

@@ -1,4 +1,4 @@
-"""The pictures of notebook 01: the hourglass, the losses, noise through a bottleneck, PCA's subspace, the curve.
+"""The pictures of notebook 01: the hourglass, learning, noise through a bottleneck, PCA's subspace, the curve.
 
 Every function takes what was computed and returns a finished figure; nothing is computed here but positions.
 Axes: N cells, G genes, L latent dimensions, K points on a line.
@@ -20,7 +20,7 @@ from course_lib.figures.style import BLUE, COLOUR, GREEN, GREY, PURPLE, VERMILLI
 
 PALE = "#d9d9d9"
 AROUND = LinearSegmentedColormap.from_list("around", [BLUE, GREEN, YELLOW, VERMILLION, PURPLE, BLUE])  # a circle
-DRAWN = 1_500  # points of a crowd that are drawn: more hide each other and swell the file
+DRAWN = 800  # points of a crowd that are drawn: more hide each other and swell the file
 
 
 def hourglass(widths: Sequence[int], title: str) -> Figure:
@@ -30,7 +30,7 @@ def hourglass(widths: Sequence[int], title: str) -> Figure:
     ----------
     widths : from input to output; the smallest is the bottleneck.   title : the finding.
     """
-    fig, ax = plt.subplots(figsize=(9.0, 4.2))
+    fig, ax = plt.subplots(figsize=(9.0, 3.9))
     heights = 4 * np.sqrt(np.asarray(widths) / max(widths))
     middle = int(np.argmin(widths))
     for place in range(len(widths) - 1):
@@ -47,31 +47,10 @@ def hourglass(widths: Sequence[int], title: str) -> Figure:
         ax.text(place, -heights[place] / 2 - 0.12, name, ha="center", va="top")
     ax.text(middle / 2, low - 0.35, "encoder", ha="center", va="top", color=GREY)
     ax.text((middle + last) / 2, low - 0.35, "decoder", ha="center", va="top", color=GREY)
+    ax.text(middle, low - 0.35, "bar height: √width", ha="center", va="top", color=GREY, fontsize=11)
     ax.set(xlim=(-0.5, last + 0.5), ylim=(low - 0.8, top + 0.6))
     ax.set_axis_off()
     finding(ax, title)
-    return fig
-
-
-def losses_of_one_entry(prediction: ArrayLike, losses: Mapping[str, ArrayLike], x: float) -> Figure:
-    """Each loss of one entry against its prediction x′, with its lowest point marked.
-
-    Parameters
-    ----------
-    prediction : (K,) values of x′ in (0, 1).   losses : name → (K,).   x : the entry to be predicted.
-    """
-    grid = np.asarray(prediction)
-    fig, ax = plt.subplots(figsize=(9.0, 4.6))
-    for (name, values), colour in zip(losses.items(), (COLOUR["model"], COLOUR["other"]), strict=False):
-        values = np.asarray(values)
-        ax.plot(grid, values, color=colour, label=name)
-        lowest = int(values.argmin())
-        ax.plot(grid[lowest], values[lowest], "o", ms=9, color=colour)
-    ax.axvline(x, color=COLOUR["truth"], lw=1.2, ls=":")
-    ax.text(x + 0.01, 2.9, f"x = {x:g}", va="top")
-    ax.set(xlim=(0, 1), ylim=(-0.1, 3), xlabel="prediction x′", ylabel="loss of one entry (BCE in nats)")
-    finding(ax, "Both losses are smallest at x′ = x; only one of them is zero there, and only one forbids x′ = 1")
-    label_lines(ax)
     return fig
 
 
@@ -90,7 +69,7 @@ def learning_curve(history: pd.DataFrame, pca_error: float, mean_error: float) -
     ax.plot(history.index, history["validation_loss"], color=COLOUR["model"], label="validation")
     ax.plot(history.index, history["train_loss"], color=COLOUR["model"], lw=1.4, ls=(0, (1, 1)), label="training")
     ax.set(xlabel="epoch", ylabel="squared error per gene", xlim=(1, len(history)), ylim=(0, 1.12 * mean_error))
-    finding(ax, "Low-rank data: the network comes down to the error of PCA, not below")
+    finding(ax, "Low-rank data: on unseen cells the network comes down to PCA's error, not below")
     label_lines(ax)
     return fig
 
@@ -101,23 +80,23 @@ def noise_by_epoch(table: pd.DataFrame, live: pd.DataFrame, share: float) -> Fig
     Parameters
     ----------
     table : columns ``setting, seed, epoch, train, held_out``; the settings deep and linear are drawn, one line a seed.
-    live : the same columns, one setting and seed, run here and now.   share : d/G.
+    live : the same columns, one setting and seed, run here and now.   share : L/G.
     """
-    fig, panels = plt.subplots(1, 2, figsize=(11.5, 4.8))
+    fig, panels = plt.subplots(1, 2, figsize=(11.0, 4.6))
     for ax, column in zip(panels, ("train", "held_out"), strict=True):
         for setting, colour in (("linear", COLOUR["pca"]), ("deep", COLOUR["model"])):
             runs = table[table["setting"] == setting]
             for _, run in runs.groupby("seed"):
                 ax.plot(run["epoch"], run[column], color=colour, lw=1.3)
             last = runs[runs["epoch"] == runs["epoch"].max()][column].mean()
-            above = column == "held_out" and setting == "linear"  # there the line of d/G runs through the name
+            above = column == "held_out" and setting == "linear"  # there the line of L/G runs through the name
             va = "bottom" if above else "center"
             ax.text(runs["epoch"].max() + 0.2, last, setting, color=colour, weight="bold", va=va)
         ax.plot(live["epoch"], live[column], "o", ms=8, mfc="none", mew=2, color=COLOUR["highlight"])
         ax.axhline(share, color=COLOUR["truth"], lw=1.4, ls="--")
         ax.set(xlim=(0.5, table.loc[table["setting"] == "deep", "epoch"].max() + 2.2), xlabel="epoch")
         corner = (table.loc[table["setting"] == "deep", "epoch"].max() + 2.1, share)
-        ax.annotate("d/G", corner, (0, -4), textcoords="offset points", va="top", ha="right")
+        ax.annotate("L/G", corner, (0, -4), textcoords="offset points", va="top", ha="right")
     left, right = panels
     top = live.iloc[-1]
     left.annotate(
@@ -126,9 +105,14 @@ def noise_by_epoch(table: pd.DataFrame, live: pd.DataFrame, share: float) -> Fig
     )  # fmt: skip
     left.set(ylabel="fraction of variance explained", ylim=(None, None))
     right.set_ylim(min(-0.004, 1.1 * float(table["held_out"].min())), 1.35 * share)
-    finding(left, "Rows it trains on: the deep network learns them by heart")
-    finding(right, "Rows it has not seen: less than d/G")
+    finding(left, "Rows they train on: the deep network goes far past L/G")
+    finding(right, "Rows they have not seen: the deep network stays below L/G")
     return fig
+
+
+def _some(n_points: int) -> slice:
+    """Every so many of a crowd's points, ``DRAWN`` at most."""
+    return slice(None, None, -(-n_points // DRAWN))
 
 
 def curve_over_cloud(x: ArrayLike, codes: ArrayLike, curve: ArrayLike, explained: float) -> Figure:
@@ -141,8 +125,8 @@ def curve_over_cloud(x: ArrayLike, codes: ArrayLike, curve: ArrayLike, explained
     """
     points, line = np.asarray(x), np.asarray(curve)
     rank = np.argsort(np.argsort(np.asarray(codes)))
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 5.6), sharex=True, sharey=True)
-    some = slice(None, None, max(1, len(points) // DRAWN))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 5.0), sharex=True, sharey=True)
+    some = _some(len(points))
     left.scatter(*points[some].T, s=6, color="#cccccc", rasterized=True)
     segments = np.stack([line[:-1], line[1:]], axis=1)
     drawn = LineCollection(list(segments), cmap="viridis", linewidths=3.2, capstyle="round")
@@ -155,7 +139,7 @@ def curve_over_cloud(x: ArrayLike, codes: ArrayLike, curve: ArrayLike, explained
     bar = fig.colorbar(drawn, ax=right, label="rank of the code z", shrink=0.8, ticks=[0, len(segments) - 1])
     bar.ax.set_yticklabels(["first", "last"])
     finding(left, f"The decoder's folded line: {explained:.0%} of the variance of new points")
-    finding(right, "The encoder cuts the plane into strips, in order")
+    finding(right, "The encoder: how far along it each point lies")
     return fig
 
 
@@ -189,7 +173,7 @@ def axes_in_the_plane(x: ArrayLike, pca: tuple, panels: Mapping[str, tuple]) -> 
     x : (N, 2).   pca : a point of the axis and its direction, each (2,).   panels : title → the same for a model.
     """
     points, reach = np.asarray(x), np.array([[-9.0], [9.0]])
-    fig, row = plt.subplots(1, len(panels), figsize=(11.5, 5.0), sharex=True, sharey=True, squeeze=False)
+    fig, row = plt.subplots(1, len(panels), figsize=(10.0, 4.5), sharex=True, sharey=True, squeeze=False)
     for ax, (title, (through, direction)) in zip(row[0], panels.items(), strict=True):
         ax.scatter(*points.T, s=7, color="#b8b8b8", rasterized=True)
         ax.plot(*(np.asarray(pca[0]) + reach * np.asarray(pca[1])).T, color=COLOUR["pca"], lw=6, alpha=0.45)
@@ -211,9 +195,12 @@ def codes_of_a_curve(angle: ArrayLike, codes: Mapping[str, ArrayLike]) -> Figure
     ----------
     angle : (N,) in radians.   codes : title → (N, 2).
     """
-    fig, row = plt.subplots(1, len(codes), figsize=(13.5, 4.8), squeeze=False)
+    some = _some(len(np.asarray(angle)))
+    fig, row = plt.subplots(1, len(codes), figsize=(12.0, 4.3), squeeze=False)
     for ax, (title, z) in zip(row[0], codes.items(), strict=True):
-        points = ax.scatter(*np.asarray(z).T, c=np.asarray(angle), cmap=AROUND, s=10, vmin=0, vmax=2 * np.pi)
+        points = ax.scatter(
+            *np.asarray(z)[some].T, c=np.asarray(angle)[some], cmap=AROUND, s=10, vmin=0, vmax=2 * np.pi
+        )
         points.set_rasterized(True)
         ax.set(xlabel="first number")
         finding(ax, title)
@@ -231,7 +218,7 @@ def width_against_error(panels: Mapping[str, pd.DataFrame], floors: Mapping[str,
     panels : title → a table, index the width L, columns ``autoencoder``, ``pca`` (held-out error as a fraction of the
         variance) and ``tail`` (the eigenvalues that PCA drops, as a fraction of all).   floors : title → noise share.
     """
-    fig, row = plt.subplots(1, len(panels), figsize=(11.5, 5.0), sharey=True, squeeze=False)
+    fig, row = plt.subplots(1, len(panels), figsize=(10.5, 4.5), sharey=True, squeeze=False)
     highest = max(float(table.to_numpy().max()) for table in panels.values())
     for ax, (title, table) in zip(row[0], panels.items(), strict=True):
         ax.axhline(floors[title], color=COLOUR["reference"], ls=":", lw=1.4)
@@ -259,14 +246,14 @@ def one_gene_cleaned(angle: ArrayLike, noisy: ArrayLike, clean: ArrayLike, outpu
     ----------
     angle, noisy, clean : (N,).   outputs : title → (N,).
     """
-    order = np.argsort(np.asarray(angle))
-    fig, row = plt.subplots(1, len(outputs), figsize=(12.5, 4.8), sharex=True, sharey=True, squeeze=False)
+    order, some = np.argsort(np.asarray(angle)), _some(len(np.asarray(angle)))
+    fig, row = plt.subplots(1, len(outputs), figsize=(12.0, 4.3), sharex=True, sharey=True, squeeze=False)
     for ax, (title, values) in zip(row[0], outputs.items(), strict=True):
-        ax.scatter(np.asarray(angle), np.asarray(noisy), s=9, color="#c4c4c4", rasterized=True)
-        ax.scatter(np.asarray(angle), np.asarray(values), s=9, color=COLOUR["model"], rasterized=True)
+        ax.scatter(np.asarray(angle)[some], np.asarray(noisy)[some], s=9, color="#c4c4c4", rasterized=True)
+        ax.scatter(np.asarray(angle)[some], np.asarray(values)[some], s=9, color=COLOUR["model"], rasterized=True)
         ax.plot(np.asarray(angle)[order], np.asarray(clean)[order], color=COLOUR["truth"], lw=2)
         ax.set(xlabel="true angle t, radians", xticks=[0, np.pi, 2 * np.pi], xticklabels=["0", "π", "2π"])
         finding(ax, title)
-    row[0][0].set_ylabel("one gene")
+    row[0][0].set_ylabel("expression of one gene")
     fig.supxlabel("grey: measured · black: true · blue: returned by the network", fontsize=12)
     return fig

@@ -15,6 +15,7 @@ from IPython.display import display
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 DPI = 110  # 9 inches give 990 pixels: sharp on a projector, and a notebook stays under 1.5 MB
 SHORTEST_ALT = 40  # characters; less cannot hold a takeaway and its values
@@ -95,9 +96,11 @@ def show(fig: Figure, alt: str) -> None:
             f"alt must say what the figure shows and with which values in at least {SHORTEST_ALT} characters, "
             f"found {len(text)}: {text!r}; write the takeaway, not the plot's name"
         )
-    picture = io.BytesIO()
-    fig.savefig(picture, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.1, metadata={"Software": None})
+    drawn, picture = io.BytesIO(), io.BytesIO()
+    fig.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.1)
     plt.close(fig)  # or the inline backend draws it a second time
+    colours = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)  # a third of the bytes
+    colours.save(picture, format="png", optimize=True)
     display(
         {"image/png": picture.getvalue(), "text/plain": f"Figure: {text}"},
         metadata={"image/png": {"alt": text}},
