@@ -85,4 +85,4 @@ def test_tumours_draw_every_split_and_pcas_bands():
 
 def test_predicted_and_measured_are_in_gigabytes():
     (ax,) = figures.predicted_and_measured(5e9, [4e9, 6e9], "met").axes
-    assert [bar.get_width() for bar in ax.patches[:2]] == [5.0, 5.0]
+    assert [bar.get_width() for bar in ax.patches[:3]] == [6.0, 4.0, 5.0]
