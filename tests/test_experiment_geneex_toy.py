@@ -59,3 +59,23 @@ def test_the_toy_is_centred_on_its_training_cells():
 def test_an_unknown_setting_is_named():
     with pytest.raises(ValueError, match="setting: expected one of"):
         geneex_toy.run_setting("latent_3", seed=0)
+
+
+def test_an_oracle_explains_what_the_programs_do_and_more_with_the_library_size():
+    data = geneex_toy.toy(fold=1.5, target_sum=1000, seed=0, n_cells=6000, n_genes=1000)
+    truth = data.held_out_truth["program"]
+    means = data.train.x.numpy()
+    profile = {name: means[data.train_truth["program"] == name].mean(0) for name in "ABC"}
+    by_hand = np.stack([profile[name] for name in truth])
+    x = data.held_out.x.numpy()
+    expected = 1 - ((x - by_hand) ** 2).sum() / (x**2).sum()
+    np.testing.assert_allclose(geneex_toy.oracle(data, depth=False), expected, rtol=1e-4)
+    assert geneex_toy.oracle(data, depth=True) > geneex_toy.oracle(data, depth=False)
+
+
+def test_library_size_is_read_from_codes_that_hold_it_and_not_from_noise():
+    data = geneex_toy.toy(fold=1.5, target_sum=1000, seed=0, n_cells=1500, n_genes=30)
+    library = np.log(data.held_out_truth[["library"]].to_numpy())
+    noise = np.random.default_rng(0).standard_normal((len(library), 2))
+    assert geneex_toy.library_read_from(np.hstack([3 - 2 * library, noise]), data) > 0.999
+    assert geneex_toy.library_read_from(noise, data) < 0.1

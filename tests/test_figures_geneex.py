@@ -37,8 +37,9 @@ def test_codes_show_every_cell_once(draw):
 
 def test_training_error_is_one_minus_variance_explained():
     table = pd.DataFrame({"seed": [0, 0, 1, 1], "epoch": [0, 1, 0, 1], "held_out": [-9.0, 0.5, -99.0, 0.25]})
-    (ax,) = figures.training_error({"T = 1": table}, {"T = 1": "red"}, "worse").axes
+    (ax,) = figures.training_error({"T = 1000": table, "T = 1": table}, "worse").axes
     assert [line.get_ydata().tolist() for line in ax.get_lines()[:2]] == [[10.0, 0.5], [100.0, 0.75]]
+    assert ax.get_lines()[0].get_color() != ax.get_lines()[2].get_color()
     assert ax.get_yscale() == "log"
 
 
@@ -86,3 +87,9 @@ def test_tumours_draw_every_split_and_pcas_bands():
 def test_predicted_and_measured_are_in_gigabytes():
     (ax,) = figures.predicted_and_measured(5e9, [4e9, 6e9], "met").axes
     assert [bar.get_width() for bar in ax.patches[:3]] == [6.0, 4.0, 5.0]
+
+
+def test_words_for_alternative_text_carry_the_values():
+    assert figures.ranges({"128\nuntrained": pd.Series([0.2, 0.45])}) == "128 untrained 0.20 to 0.45"
+    table = pd.DataFrame({"method": ["pca", "pca"], "n_latent": [2, 2], "held_out": [0.1, 0.3], "knn": [0.8, 1.0]})
+    assert figures.scores_in_words(table) == "PCA 0.20/0.90 at 2"

@@ -43,7 +43,7 @@ def draw(z: np.ndarray, labels: np.ndarray) -> Figure:
         ax.plot(radius * np.cos(angle), radius * np.sin(angle), color=GREY, lw=0.8, ls=":", zorder=0)
     names, sizes = np.unique(labels, return_counts=True)
     colour = dict(zip(names[np.argsort(-sizes)], CATEGORIES, strict=True))
-    ax.scatter(*z.T, s=9, c=[colour[name] for name in labels], alpha=0.8)
+    ax.scatter(z[:, 0], z[:, 1], s=9, c=[colour[name] for name in labels], alpha=0.8)
     for name in names:  # beside its cells, away from the centre
         x, y = np.median(z[labels == name], axis=0)
         outward = 1 + 0.75 / np.hypot(x, y)

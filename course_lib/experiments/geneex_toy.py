@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 
 from course_lib.analysis.clustering import kmeans_ari
 from course_lib.analysis.latent import get_latent_representation, get_reconstruction
@@ -35,7 +36,7 @@ from course_lib.models.geneex import GENEEX
 from course_lib.training.fit import fit
 from course_lib.training.split import split_indices
 
-N_CELLS, N_GENES, MEAN_LIBRARY, TARGET_SUM, HELD_OUT = 6_000, 1_000, 1_500, 1_000, 0.2
+N_CELLS, N_GENES, MEAN_LIBRARY, TARGET_SUM, HELD_OUT = 6_000, 1_000, 1_800, 1_000, 0.2
 LR, BATCH_SIZE = 2e-4, 256
 SETTINGS: dict[str, dict[str, float]] = {
     "latent_128": {"n_latent": 128, "fold": 1.5, "target_sum": TARGET_SUM, "epochs": 4},
@@ -47,11 +48,17 @@ SETTINGS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Toy:
-    """Training and held-out cells, both less the training cells' mean of each gene, and the truth about the latter."""
+    """Training and held-out cells, both less the training cells' mean of each gene, and the truth about them."""
 
     train: Cells
     held_out: Cells
-    program: np.ndarray  # (N,) of the held-out cells: A, B or C
+    train_truth: pd.DataFrame  # columns program (A, B or C) and library
+    held_out_truth: pd.DataFrame
+
+    @property
+    def program(self) -> np.ndarray:
+        """(N,) the program of each held-out cell."""
+        return self.held_out_truth["program"].to_numpy(dtype=str)
 
 
 def toy(fold: float, target_sum: float, seed: int, n_cells: int = N_CELLS, n_genes: int = N_GENES) -> Toy:
@@ -60,8 +67,12 @@ def toy(fold: float, target_sum: float, seed: int, n_cells: int = N_CELLS, n_gen
     x = log_normalise(data.X, target_sum)  # (N, G)
     train, held_out = split_indices(len(x), (1 - HELD_OUT, HELD_OUT), seed=seed)
     x -= x[train].mean(0)
-    program = data.obs["program"].to_numpy(dtype=str)[held_out]
-    return Toy(cells_from_expression(x[train]), cells_from_expression(x[held_out]), program)
+    return Toy(
+        cells_from_expression(x[train]),
+        cells_from_expression(x[held_out]),
+        data.obs.iloc[train],
+        data.obs.iloc[held_out],
+    )
 
 
 def scores(model: GENEEX, data: Toy) -> dict[str, float]:
@@ -83,6 +94,28 @@ def pca_scores(data: Toy) -> dict[str, float]:
     codes = pca.transform(x)
     explained = variance_explained(x, pca.inverse_transform(codes), np.zeros(x.shape[1]))
     return {"pca_held_out": explained, "pca_ari": kmeans_ari(codes, data.program)}
+
+
+def oracle(data: Toy, depth: bool) -> float:
+    """Held-out variance explained by least squares on what no model is told: each cell's program.
+
+    With ``depth`` the logarithm of the cell's library size is known too, with a slope of its own in each program.
+    """
+
+    def design(truth: pd.DataFrame) -> np.ndarray:
+        program = pd.get_dummies(truth["program"]).to_numpy(dtype=float)  # (N, 3)
+        return np.hstack([program, program * np.log(truth[["library"]].to_numpy())]) if depth else program
+
+    x = data.train.x.numpy()
+    profiles = np.linalg.lstsq(design(data.train_truth), x, rcond=None)[0]  # (3 or 6, G)
+    return variance_explained(data.held_out.x.numpy(), design(data.held_out_truth) @ profiles, np.zeros(x.shape[1]))
+
+
+def library_read_from(codes: np.ndarray, data: Toy) -> float:
+    """R² of log library size by least squares on the codes of the held-out cells, (N, L), half fitted, half scored."""
+    library = np.log(data.held_out_truth["library"].to_numpy())
+    half = len(codes) // 2
+    return float(LinearRegression().fit(codes[:half], library[:half]).score(codes[half:], library[half:]))
 
 
 def run_setting(setting: str, seed: int, n_cells: int = N_CELLS, **changes: float) -> pd.DataFrame:

@@ -44,7 +44,7 @@ from course_lib.training.split import split_indices
 
 TARGET_SUM, HELD_OUT, N_NEIGHBORS = 1e6, 0.2, 5
 N_LATENT, HIDDEN = 128, (2048, 1024)
-EPOCHS, LR, BATCH_SIZE = 24, 1e-4, 32
+EPOCHS, LR, BATCH_SIZE = 60, 1e-4, 32
 
 
 def peak_memory() -> int:
@@ -72,7 +72,8 @@ def run_split(counts: np.ndarray, site: np.ndarray, seed: int, epochs: int = EPO
     mean = np.zeros(x.shape[1])
     cells = cells_from_expression(x)
 
-    pca = PCA(len(train) - 1, svd_solver="full").fit(x[train])  # the training samples span no more dimensions
+    n_components = min(len(train) - 1, x.shape[1])  # centred training samples span no more dimensions
+    pca = PCA(n_components, svd_solver="full").fit(x[train])
     codes = pca.transform(x)  # (N, K)
     summary: dict[str, float] = {"split": seed}
     for name, k in (("pca_2", 2), ("pca_10", min(10, codes.shape[1])), ("pca_all", codes.shape[1])):
@@ -93,7 +94,7 @@ def run_split(counts: np.ndarray, site: np.ndarray, seed: int, epochs: int = EPO
     torch.manual_seed(seed)
     model = GENEEX(x.shape[1], N_LATENT, HIDDEN)
     summary["site_untrained"] = site_accuracy(get_latent_representation(model, cells))
-    rows = [{"split": seed, "epoch": 0}]
+    rows: list[dict[str, float]] = [{"split": seed, "epoch": 0}]
     for name, index in (("train", train), ("held_out", held_out)):
         rows[0][name] = variance_explained(x[index], get_reconstruction(model, cells[index]), mean)
     history = fit(
