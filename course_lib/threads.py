@@ -2,8 +2,9 @@
 
 The course trains small models, often on a laptop with a browser open. OpenMP's threads wait by spinning: as soon as
 something else needs a core, they wait for each other most of the time, and training can slow down many times over.
-One thread costs little when the machine is quiet and never collapses (`course_lib.experiments.threads` measures it,
-``data/results/threads.csv`` holds what it found). Ask for more with ``COURSE_THREADS=4`` or ``OMP_NUM_THREADS=4``.
+One thread gives up speed on a quiet machine, where the default may use two cores, and keeps what it has on a busy one:
+`course_lib.experiments.threads` measures both, ``data/results/threads.csv`` holds what it found. Ask for more with
+``COURSE_THREADS=4`` or ``OMP_NUM_THREADS=4``.
 """
 
 from __future__ import annotations
