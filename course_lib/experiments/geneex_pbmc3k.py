@@ -10,11 +10,7 @@ among their 15 nearest training cells in latent space. ``geneex_pbmc3k.json`` sa
 Axes: N cells, G genes, L latent dimensions.
 """
 
-import argparse
 import json
-import platform
-import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +24,7 @@ from course_lib.analysis.neighbours import label_knn_accuracy
 from course_lib.analysis.reconstruction import variance_explained
 from course_lib.data.cells import Cells, cells_from_expression
 from course_lib.data.committed import load_pbmc3k
+from course_lib.experiments.record import command_line, made_with
 from course_lib.models.geneex import GENEEX
 from course_lib.training.fit import fit
 from course_lib.training.split import split_indices
@@ -104,9 +101,7 @@ def run(n_seeds: int, folder: Path) -> Path:
 
 def provenance(n_seeds: int) -> dict[str, object]:
     """With what the table was made."""
-    return {
-        "script": "course_lib.experiments.geneex_pbmc3k",
-        "made": time.strftime("%Y-%m-%d"),
+    return made_with("geneex_pbmc3k", "torch", "numpy", "scikit-learn", "scanpy") | {
         "data": f"PBMC3k, labelled cells, log1p of counts per 10,000, {N_GENES} most variable genes, centred",
         "seeds": list(range(n_seeds)),
         "latent_sizes": list(LATENT_SIZES),
@@ -114,20 +109,12 @@ def provenance(n_seeds: int) -> dict[str, object]:
         "epochs": EPOCHS,
         "lr": LR,
         "batch_size": BATCH_SIZE,
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "numpy", "scikit-learn", "scanpy")},
-        "system": f"{platform.system()} {platform.machine()}",
     }
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="GENEEX beside PCA on PBMC3k; writes geneex_pbmc3k.csv and .json.")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default 3)")
-    parser.add_argument("--to", type=Path, default=Path(__file__).resolve().parents[2] / "data" / "results")
-    arguments = parser.parse_args()
-    print(run(arguments.seeds, arguments.to))
+    command_line("GENEEX beside PCA on PBMC3k; writes geneex_pbmc3k.csv and .json.", run, seeds=3)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,8 @@ says with what it was made.
 Axes: N cells, G genes, L latent dimensions.
 """
 
-import argparse
 import json
-import platform
-import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +28,7 @@ from course_lib.analysis.reconstruction import variance_explained
 from course_lib.data.cells import Cells, cells_from_expression
 from course_lib.data.expression import log_normalise
 from course_lib.data.toys import three_programs
+from course_lib.experiments.record import command_line, made_with
 from course_lib.models.geneex import GENEEX
 from course_lib.training.fit import fit
 from course_lib.training.split import split_indices
@@ -173,29 +170,19 @@ def run(n_seeds: int, folder: Path) -> Path:
 
 def provenance(n_seeds: int) -> dict[str, object]:
     """With what the table was made."""
-    return {
-        "script": "course_lib.experiments.geneex_toy",
-        "made": time.strftime("%Y-%m-%d"),
+    return made_with("geneex_toy", "torch", "numpy", "scikit-learn") | {
         "data": f"three_programs: {N_CELLS} cells, {N_GENES} genes, mean library {MEAN_LIBRARY}",
         "seeds": list(range(n_seeds)),
         "settings": SETTINGS,
         "held_out": HELD_OUT,
         "lr": LR,
         "batch_size": BATCH_SIZE,
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
-        "system": f"{platform.system()} {platform.machine()}",
     }
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="GENEEX on three programs; writes geneex_toy.csv and .json.")
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 (default 5)")
-    parser.add_argument("--to", type=Path, default=Path(__file__).resolve().parents[2] / "data" / "results")
-    arguments = parser.parse_args()
-    print(run(arguments.seeds, arguments.to))
+    command_line("GENEEX on three programs; writes geneex_toy.csv and .json.", run, seeds=5)
 
 
 if __name__ == "__main__":

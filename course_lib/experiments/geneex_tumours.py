@@ -21,11 +21,8 @@ Axes: N samples, G genes, L latent dimensions.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
-import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +36,7 @@ from course_lib.analysis.reconstruction import variance_explained
 from course_lib.data.cells import cells_from_expression
 from course_lib.data.expression import log_normalise
 from course_lib.data.tumours import load_gdc_htseq
+from course_lib.experiments.record import RESULTS, made_with
 from course_lib.models.geneex import GENEEX, training_memory
 from course_lib.training.fit import fit
 from course_lib.training.split import split_indices
@@ -142,9 +140,7 @@ def run(n_splits: int, folder: Path, originals: Path) -> list[Path]:
 
 def provenance(n_splits: int, shape: tuple[int, ...]) -> dict[str, object]:
     """With what the tables were made."""
-    return {
-        "script": "course_lib.experiments.geneex_tumours",
-        "made": time.strftime("%Y-%m-%d"),
+    return made_with("geneex_tumours", "torch", "numpy", "scikit-learn") | {
         "data": "80 bulk tumours of the Genomic Data Commons (40 breast, 40 lung), HTSeq counts; aggregates only",
         "n_samples": shape[0],
         "n_genes": shape[1],
@@ -157,10 +153,6 @@ def provenance(n_splits: int, shape: tuple[int, ...]) -> dict[str, object]:
         "lr": LR,
         "batch_size": BATCH_SIZE,
         "n_neighbors": N_NEIGHBORS,
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "numpy", "scikit-learn")},
-        "system": f"{platform.system()} {platform.machine()}",
     }
 
 
@@ -170,7 +162,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=3, help="how many splits, from 0 (default 3)")
     parser.add_argument("--split", type=int, help="run this one alone and print its result as JSON")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=argparse.SUPPRESS)
-    parser.add_argument("--to", type=Path, default=Path(__file__).resolve().parents[2] / "data" / "results")
+    parser.add_argument("--to", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if "COURSE_ORIGINALS" not in os.environ:
         parser.error("set COURSE_ORIGINALS to the folder that holds gdc_htseq_80x60483.npz; see the top of this file")

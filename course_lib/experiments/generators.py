@@ -10,11 +10,7 @@ nearest held-out one, both in units of log1p expression. ``generators.json`` say
 Axes: N cells, G genes, L latent dimensions.
 """
 
-import argparse
 import json
-import platform
-import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +23,7 @@ from course_lib.analysis.generation import energy_distance, nearest_neighbour_di
 from course_lib.analysis.latent import evaluating, get_latent_representation
 from course_lib.data.cells import Cells, cells_from_expression
 from course_lib.data.committed import load_pbmc3k
+from course_lib.experiments.record import command_line, made_with
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.vae import VAE
 from course_lib.training import fit, split_indices
@@ -131,29 +128,19 @@ def run(n_seeds: int, folder: Path) -> Path:
 
 def provenance(n_seeds: int) -> dict[str, object]:
     """With what the table was made."""
-    return {
-        "script": "course_lib.experiments.generators",
-        "made": time.strftime("%Y-%m-%d"),
+    return made_with("generators", "torch", "numpy", "scipy", "scikit-learn", "scanpy") | {
         "data": "PBMC3k, log1p of counts per 10,000",
         "seeds": list(range(n_seeds)),
         "settings": {
             "n_genes": N_GENES, "n_latent": N_LATENT, "hidden": list(HIDDEN), "sigma_start": SIGMA,
             "epochs": EPOCHS, "lr": LR, "batch_size": 128, "held_out": HELD_OUT,
         },
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn", "scanpy")},
-        "system": f"{platform.system()} {platform.machine()}",
     }  # fmt: skip
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="AE against VAE as generators; writes generators.csv and .json.")
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 (default 5)")
-    parser.add_argument("--to", type=Path, default=Path(__file__).resolve().parents[2] / "data" / "results")
-    arguments = parser.parse_args()
-    print(run(arguments.seeds, arguments.to))
+    command_line("AE against VAE as generators; writes generators.csv and .json.", run, seeds=5)
 
 
 if __name__ == "__main__":

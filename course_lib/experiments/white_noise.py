@@ -11,11 +11,7 @@ epoch. ``white_noise.json`` says with what it was made.
 Axes: N rows, G features, L latent dimensions.
 """
 
-import argparse
 import json
-import platform
-import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +20,7 @@ import torch
 
 from course_lib.data.cells import cells_from_expression
 from course_lib.data.toys import white_noise
+from course_lib.experiments.record import command_line, made_with
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.linear import TiedLinearAutoencoder
 from course_lib.training.fit import fit
@@ -95,9 +92,7 @@ def run(n_seeds: int, folder: Path) -> Path:
 
 def provenance(n_seeds: int) -> dict[str, object]:
     """With what the table was made."""
-    return {
-        "script": "course_lib.experiments.white_noise",
-        "made": time.strftime("%Y-%m-%d"),
+    return made_with("white_noise", "torch", "numpy") | {
         "data": "white noise, N(0, 1)",
         "seeds": list(range(n_seeds)),
         "settings": SETTINGS,
@@ -106,19 +101,12 @@ def provenance(n_seeds: int) -> dict[str, object]:
         "hidden": list(HIDDEN),
         "n_held_out": N_HELD_OUT,
         "batch_size": BATCH_SIZE,
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in ("torch", "numpy")},
-        "system": f"{platform.system()} {platform.machine()}",
     }
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="White noise through 32 numbers; writes white_noise.csv and .json.")
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 (default 5)")
-    parser.add_argument("--to", type=Path, default=Path(__file__).resolve().parents[2] / "data" / "results")
-    arguments = parser.parse_args()
-    print(run(arguments.seeds, arguments.to))
+    command_line("White noise through 32 numbers; writes white_noise.csv and .json.", run, seeds=5)
 
 
 if __name__ == "__main__":
