@@ -6,10 +6,9 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.decomposition import PCA
 from torch.distributions import MultivariateNormal
 
-from course_lib.probability.linear_gaussian import LinearGaussian, maximum_likelihood
+from course_lib.probability.linear_gaussian import LinearGaussian
 
 
 def a_model(n_features=6, n_latent=2, sigma=0.5, seed=0):
@@ -97,23 +96,6 @@ def test_the_best_diagonal_q_is_exact_when_the_weights_are_orthogonal():
     model = LinearGaussian(orthogonal.double(), torch.zeros(6).double(), torch.tensor(0.4).double())
     x = torch.randn(5, 6, dtype=torch.float64)
     torch.testing.assert_close(model.elbo(x, model.best_diagonal(x)), model.evidence().log_prob(x))
-
-
-def test_maximum_likelihood_agrees_with_scikit_learns_probabilistic_pca():
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(400, 3)) @ generator.normal(size=(3, 8)) * 2 + generator.normal(size=(400, 8)) + 5
-    model = maximum_likelihood(torch.from_numpy(x), 3)
-    # scikit-learn divides by N − 1 where maximum likelihood divides by N: scale its covariance before comparing.
-    expected = PCA(3, svd_solver="full").fit(x).get_covariance() * (399 / 400)
-    ours = model.weight @ model.weight.T + model.sigma**2 * torch.eye(8, dtype=torch.float64)
-    np.testing.assert_allclose(ours, expected, rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(model.bias, x.mean(0))
-
-
-@pytest.mark.parametrize("n_latent", [0, 8, 9])
-def test_maximum_likelihood_refuses_to_leave_no_room_for_noise(n_latent):
-    with pytest.raises(ValueError, match=r"n_latent: expected 1 ≤ n_latent < .* found"):
-        maximum_likelihood(torch.randn(20, 8), n_latent)
 
 
 def test_shapes_and_signs_are_checked():

@@ -4,8 +4,6 @@ Axes: N cells, L latent dimensions. A diagonal Gaussian is a ``torch.distributio
 batch shape is (N, L): one independent normal for each latent dimension of each cell.
 """
 
-import math
-
 import torch
 from torch import Tensor
 from torch.distributions import Normal
@@ -43,19 +41,3 @@ def kl_to_standard_normal(mu: Tensor, sigma: Tensor) -> Tensor:
     Source: Kingma and Welling 2014, appendix B (https://doi.org/10.48550/arXiv.1312.6114).
     """
     return 0.5 * (mu**2 + sigma**2 - 1 - 2 * torch.log(sigma))
-
-
-def log_normal(x: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    r"""Log-density of N(μ, σ²) at x: the squared error, once it is divided by σ² and given its constant.
-
-    .. math:: -\tfrac12\Big(\frac{x-μ}{σ}\Big)^2 - \log σ - \tfrac12\log 2π
-
-    Parameters
-    ----------
-    x, mu : (N, G), any real value.   sigma : broadcasts against them; the standard deviation, > 0.
-
-    Returns
-    -------
-    (N, G) log-densities in nats.
-    """
-    return -0.5 * ((x - mu) / sigma) ** 2 - torch.log(sigma) - 0.5 * math.log(2 * math.pi)

@@ -75,27 +75,3 @@ class LinearGaussian:
         exact = self.posterior(x)
         variance = 1 / torch.diagonal(exact.precision_matrix, dim1=-2, dim2=-1)  # (N, L)
         return MultivariateNormal(exact.mean, torch.diag_embed(variance))
-
-
-def maximum_likelihood(x: Tensor, n_latent: int) -> LinearGaussian:
-    """The W, b, σ that maximise log p(x): eigenvectors of the covariance, each shortened by the noise.
-
-    Tipping and Bishop 1999, equations 7 and 8: σ² is the mean of the discarded eigenvalues, and
-    W = U (Λ − σ²I)^½ for the L largest.
-
-    Parameters
-    ----------
-    x : (N, G).   n_latent : L, 1 ≤ L < min(N, G).
-    """
-    n_cells, n_features = x.shape
-    if not 1 <= n_latent < min(n_cells, n_features):
-        raise ValueError(
-            f"n_latent: expected 1 ≤ n_latent < min(N, G) = {min(n_cells, n_features)}, found {n_latent}; "
-            "the noise needs at least one dimension of its own."
-        )
-    bias = x.mean(0)
-    eigenvalues, eigenvectors = torch.linalg.eigh(torch.cov((x - bias).T, correction=0))  # ascending
-    eigenvalues, eigenvectors = eigenvalues.flip(0), eigenvectors.flip(1)
-    variance = eigenvalues[n_latent:].mean()
-    weight = eigenvectors[:, :n_latent] * (eigenvalues[:n_latent] - variance).clamp(min=0).sqrt()
-    return LinearGaussian(weight, bias, variance.sqrt())
