@@ -10,13 +10,42 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 
+def hidden_layers(sizes: Sequence[int], dropout: float = 0.0, batch_norm: bool = False) -> nn.Sequential:
+    """A trunk: a linear layer from each size to the next, each followed by ReLU, and by dropout where it is above zero.
+
+    Parameters
+    ----------
+    sizes : widths from input to the last hidden layer: ``[G, 512, 256]``.
+    dropout : the probability that a hidden unit is silenced while training, 0 ≤ dropout < 1.
+    batch_norm : standardise each unit over the minibatch before its ReLU (Ioffe and Szegedy 2015,
+        https://doi.org/10.48550/arXiv.1502.03167), with the running averages and the constant that scvi-tools uses.
+
+    Raises
+    ------
+    ValueError : a size below 1, or a dropout outside [0, 1).
+    """
+    if min(sizes) < 1:
+        raise ValueError(f"sizes: expected widths ≥ 1, found {list(sizes)}; give input, hidden….")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout: expected 0 ≤ dropout < 1, found {dropout}; it is a probability.")
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes):
+        layers.append(nn.Linear(n_in, n_out))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(n_out, momentum=0.01, eps=0.001))
+        layers.append(nn.ReLU())
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
 def fully_connected(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
     """Linear layers of the given sizes; ReLU and dropout after every one but the last.
 
     Parameters
     ----------
     sizes : widths from input to output, at least two: ``[G, 512, 256, L]`` is an encoder.
-    dropout : the probability that a hidden unit is silenced while training, 0 ≤ dropout < 1.
+    dropout : as in ``hidden_layers``.
 
     Raises
     ------
@@ -24,25 +53,20 @@ def fully_connected(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"sizes: expected two or more widths ≥ 1, found {list(sizes)}; give input, hidden…, output.")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout: expected 0 ≤ dropout < 1, found {dropout}; it is a probability.")
-    layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(sizes[:-1]):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-        if dropout > 0:
-            layers.append(nn.Dropout(dropout))
-    layers.append(nn.Linear(sizes[-2], sizes[-1]))  # no activation: the last layer may be any real number
-    return nn.Sequential(*layers)
+    # No activation after the last layer: it may be any real number.
+    return nn.Sequential(*hidden_layers(sizes[:-1], dropout), nn.Linear(sizes[-2], sizes[-1]))
 
 
 class GaussianEncoder(nn.Module):
     """q(z∣x) = N(μ_φ(x), σ²_φ(x)): a trunk that all share, then one head for the mean and one for the log-variance."""
 
-    def __init__(self, n_input: int, hidden: Sequence[int], n_latent: int, dropout: float = 0.0):
+    def __init__(
+        self, n_input: int, hidden: Sequence[int], n_latent: int, dropout: float = 0.0, batch_norm: bool = False
+    ):
         super().__init__()
         if len(hidden) < 1:
             raise ValueError("hidden: expected at least one hidden layer, found none; try hidden=(128,).")
-        self.trunk = nn.Sequential(fully_connected([n_input, *hidden], dropout), nn.ReLU(), nn.Dropout(dropout))
+        self.trunk = hidden_layers([n_input, *hidden], dropout, batch_norm)
         self.to_mu = nn.Linear(hidden[-1], n_latent)
         self.to_log_variance = nn.Linear(hidden[-1], n_latent)
 

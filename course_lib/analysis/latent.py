@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from course_lib.analysis.protocol import Coder
+from course_lib.analysis.gate import check_cells
+from course_lib.analysis.protocol import Coder, Encoder, Named, Switched
 from course_lib.data.cells import Cells
 
 
 @contextmanager
-def evaluating(model: Coder) -> Iterator[None]:
+def evaluating(model: Switched) -> Iterator[None]:
     """Evaluation mode without gradients; the mode the model was in comes back at the end."""
     was_training = model.training
     model.eval()
@@ -32,13 +33,19 @@ def point(code: Tensor | Distribution) -> Tensor:
     return code.mean if isinstance(code, Distribution) else code
 
 
-def get_latent_representation(model: Coder, cells: Cells) -> np.ndarray:
+def get_latent_representation(model: Encoder, cells: Cells) -> np.ndarray:
     """The code of each cell: z for an autoencoder, the mean of q(z∣x) for a VAE.
 
     Returns
     -------
-    (N, L) float32.  Store it as ``adata.obsm["X_…"]``.
+    (N, L) float32.  Store it as ``adata.obsm["X_…"]``, for scVI ``adata.obsm["X_scVI"]``.
+
+    Raises
+    ------
+    ValueError : cells of other genes or batches, where the model knows its own by name.
     """
+    if isinstance(model, Named):
+        check_cells(model, cells)
     with evaluating(model):
         return point(model.encode(cells.x)).cpu().numpy()
 

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from torch import Tensor
-from torch.distributions import Distribution, Normal
+from torch.distributions import Distribution, Independent, Normal
 
 if TYPE_CHECKING:
     from course_lib.data.cells import Cells
 
 
-class Coder(Protocol):
-    """What every model of the course has, autoencoders and VAEs alike; ``nn.Module`` brings the switches."""
+class Switched(Protocol):
+    """What every ``nn.Module`` brings: training mode and evaluation mode."""
 
     training: bool
+
+    def eval(self) -> Any: ...
+    def train(self, mode: bool = True) -> Any: ...
+
+
+class Encoder(Switched, Protocol):
+    """What every model of the course has."""
 
     def encode(self, x: Tensor) -> Any:
         """(N, G) to a code (N, L), or to a distribution over codes."""
 
+
+@runtime_checkable
+class Named(Protocol):
+    """A model that knows by name what it was built for, and so can refuse other cells."""
+
+    genes: tuple[str, ...]
+    batches: tuple[str, ...]
+
+
+class Coder(Encoder, Protocol):
+    """Autoencoders and VAEs alike."""
+
     def decode(self, z: Tensor) -> Any:
         """(N, L) to a reconstruction (N, G), or to a distribution over cells."""
-
-    def eval(self) -> Any: ...
-    def train(self, mode: bool = True) -> Any: ...
 
 
 class VariationalModel(Protocol):
@@ -46,3 +62,22 @@ class VariationalModel(Protocol):
 
     # The rest is what every nn.Module brings.
     def double(self) -> Any: ...
+
+
+class CountModel(Switched, Named, Protocol):
+    """Batches, a library size and a likelihood of counts, as in ``course_lib.models.scvi``."""
+
+    n_latent: int
+    learns_library: bool
+
+    def encode(self, x: Tensor) -> Normal:
+        """q(z∣x): (N, G) to batch shape (N, L)."""
+
+    def encode_library(self, x: Tensor) -> Normal:
+        """q(log ℓ∣x): (N, G) to batch shape (N, 1); only where ``learns_library``."""
+
+    def decode(self, z: Tensor, log_library: Tensor, batch: Tensor) -> Independent:
+        """p(x∣z, ℓ, s): (..., N, L), (..., N, 1), (N,) to a distribution over whole cells, with a mean ``mu``."""
+
+    def log_weights(self, cells: Cells, n_samples: int) -> Tensor:
+        """log p(x, z_k, ℓ_k∣s) − log q(z_k, ℓ_k∣x): (K, N)."""

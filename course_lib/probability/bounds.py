@@ -14,16 +14,20 @@ from torch import Tensor
 class ELBO:
     """Evidence lower bound of each cell, term by term: E_q[log p(x∣z)] − KL(q(z∣x) ‖ p(z)).
 
+    A model with a second latent variable, the library size ℓ, pays a second KL for it.
+
     Source: Kingma and Welling 2014, equation 3 (https://doi.org/10.48550/arXiv.1312.6114).
     """
 
     reconstruction: Tensor  # (N,) E_q[log p(x∣z)], here from one draw of z: unbiased
     kl_z: Tensor  # (N,) KL(q(z∣x) ‖ p(z)) ≥ 0
+    kl_library: Tensor | None = None  # (N,) KL(q(ℓ∣x) ‖ p(ℓ∣s)) ≥ 0, where ℓ is latent
 
     @property
     def value(self) -> Tensor:
         """(N,) the bound itself, in nats."""
-        return self.reconstruction - self.kl_z
+        value = self.reconstruction - self.kl_z
+        return value if self.kl_library is None else value - self.kl_library
 
     def loss(self, kl_weight: float = 1.0) -> dict[str, Tensor]:
         """What training minimises: −ELBO with the KL weighted, averaged over cells, never over genes.
@@ -31,14 +35,19 @@ class ELBO:
         Parameters
         ----------
         kl_weight : β ≥ 0. One is the ELBO; below one (warm-up) and above one (β-VAE) are not bounds on log p(x)
-            that the model was derived from.
+            that the model was derived from. It weighs the KL of z; that of ℓ always counts in full.
 
         Returns
         -------
-        Scalars ``loss``, ``reconstruction`` (−E_q[log p(x∣z)]) and ``kl_z``, in nats per cell.
+        Scalars ``loss``, ``reconstruction`` (−E_q[log p(x∣z)]), ``kl_z`` and, where ℓ is latent, ``kl_library``,
+        in nats per cell.
         """
         reconstruction, kl_z = -self.reconstruction.mean(), self.kl_z.mean()
-        return {"loss": reconstruction + kl_weight * kl_z, "reconstruction": reconstruction, "kl_z": kl_z}
+        terms = {"loss": reconstruction + kl_weight * kl_z, "reconstruction": reconstruction, "kl_z": kl_z}
+        if self.kl_library is not None:
+            terms["kl_library"] = self.kl_library.mean()
+            terms["loss"] = terms["loss"] + terms["kl_library"]
+        return terms
 
 
 def iwae(log_weights: Tensor) -> Tensor:

@@ -1,0 +1,195 @@
+"""scVI: zero inflation, a learned library size, and batches.
+
+Axes: N cells, G genes, L latent dimensions, B batches, K samples of the latent variables.
+
+Three trunks carry the six networks of the paper's figure 1: NN1 and NN2 give mean and variance of log ℓ, NN3 and NN4
+mean and variance of z, NN5 gives ρ and NN6 gives π. Source: Lopez et al. 2018, https://doi.org/10.1038/s41592-018-0229-2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.nn.functional import one_hot
+
+from course_lib.data.cells import ONLY_BATCH, Cells
+from course_lib.models.scvi_simplified import log_total
+from course_lib.networks import GaussianEncoder, hidden_layers
+from course_lib.probability.bounds import ELBO
+from course_lib.probability.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
+from course_lib.probability.gaussian import standard_normal
+
+
+@dataclass(frozen=True)
+class LibraryPrior:
+    """p(log ℓ∣s) = N(mean_s, sd_s²): what is known of a cell's library size before its counts are seen."""
+
+    mean: Tensor  # (B,) of log ℓ
+    sd: Tensor  # (B,) standard deviation, > 0
+
+
+def log_library_moments(cells: Cells) -> LibraryPrior:
+    """Mean and standard deviation of the log total counts, over the cells of each batch.
+
+    Raises
+    ------
+    ValueError : a batch with fewer than two cells, or whose cells all have the same total: it has no spread.
+    """
+    log_totals = log_total(cells.x).squeeze(-1)  # (N,)
+    groups = [log_totals[cells.batch == s] for s in range(len(cells.batches))]
+    for name, group in zip(cells.batches, groups, strict=True):
+        if len(group) < 2 or not group.std() > 0:
+            raise ValueError(
+                f"cells: batch {name!r} has {len(group)} cells with {len(group.unique())} different totals, and the "
+                "prior of ℓ needs a spread; leave the batch out, or use an observed library (library_prior=None)."
+            )
+    return LibraryPrior(torch.stack([g.mean() for g in groups]), torch.stack([g.std() for g in groups]))
+
+
+class Decoder(nn.Module):
+    """p(x∣z, ℓ, s): a latent state, a library size and a batch give one distribution per gene."""
+
+    def __init__(self, n_latent: int, n_batches: int, hidden: Sequence[int], n_genes: int, gene_likelihood: str):
+        super().__init__()
+        if gene_likelihood not in ("zinb", "nb", "poisson"):
+            raise ValueError(f"gene_likelihood: expected 'zinb', 'nb' or 'poisson', found {gene_likelihood!r}.")
+        self.gene_likelihood, self.n_batches = gene_likelihood, n_batches
+        self.trunk = hidden_layers([n_latent + n_batches, *hidden])
+        self.to_rho = nn.Linear(hidden[-1], n_genes)  # NN5
+        if gene_likelihood == "zinb":
+            self.to_zi_logits = nn.Linear(hidden[-1], n_genes)  # NN6
+        if gene_likelihood != "poisson":
+            self.log_theta = nn.Parameter(torch.zeros(n_genes))  # (G,)
+
+    def forward(self, z: Tensor, log_library: Tensor, batch: Tensor) -> Independent:
+        """(..., N, L), (..., N, 1) and (N,) to one distribution over cells: event shape (G,)."""
+        s = one_hot(batch, self.n_batches).to(z.dtype)  # (N, B)
+        h = self.trunk(torch.cat([z, s.expand(*z.shape[:-1], -1)], dim=-1))  # (..., N, H)
+        rho = self.to_rho(h).softmax(-1)  # (..., N, G), each row sums to one
+        mu = log_library.exp() * rho  # (..., N, G)
+        return Independent(self.counts(mu, h), 1, validate_args=False)
+
+    def counts(self, mu: Tensor, h: Tensor) -> Distribution:
+        """The distribution of each count, chosen by ``gene_likelihood``. What went in was checked at the gate."""
+        if self.gene_likelihood == "poisson":
+            return Poisson(mu, validate_args=False)
+        theta = self.log_theta.exp()
+        if self.gene_likelihood == "nb":
+            return NegativeBinomial(mu, theta, validate_args=False)
+        return ZeroInflatedNegativeBinomial(mu, theta, self.to_zi_logits(h), validate_args=False)
+
+    def extra_repr(self) -> str:
+        return f"gene_likelihood={self.gene_likelihood!r}, n_batches={self.n_batches}"
+
+
+class SCVI(nn.Module):
+    """z ~ N(0, I), log ℓ ~ N(mean_s, sd_s²), x∣z, ℓ, s ~ ZINB(ℓρ(z, s), θ, π(z, s)).
+
+    Parameters
+    ----------
+    genes : G names, in the order of x's columns.   batches : B names. The model keeps both, and analysis refuses
+        cells measured on other genes or from a batch that is not among them.
+    library_prior : from ``log_library_moments(cells)``; None takes ℓ_n = Σ_g x_ng, observed.
+    n_latent : L.   hidden : the encoders' widths; the decoder takes them in reverse.
+    dropout : of the encoders' hidden units.   gene_likelihood : "zinb", "nb" or "poisson".
+    """
+
+    library_mean: Tensor
+    library_sd: Tensor
+
+    def __init__(
+        self,
+        genes: Sequence[str],
+        batches: Sequence[str] = (ONLY_BATCH,),
+        *,
+        library_prior: LibraryPrior | None,
+        n_latent: int = 10,
+        hidden: Sequence[int] = (128,),
+        dropout: float = 0.1,
+        gene_likelihood: str = "zinb",
+    ):
+        super().__init__()
+        self.genes, self.batches = tuple(genes), tuple(batches)
+        self.n_latent, self.learns_library = n_latent, library_prior is not None
+        n_genes, n_batches = len(self.genes), len(self.batches)
+        self.z_encoder = GaussianEncoder(n_genes, hidden, n_latent, dropout, batch_norm=True)  # NN3, NN4
+        self.decoder = Decoder(n_latent, n_batches, [*reversed(hidden)], n_genes, gene_likelihood)
+        if library_prior is not None:
+            mean, sd = library_prior.mean, library_prior.sd
+            if mean.shape != (n_batches,) or sd.shape != (n_batches,):
+                raise ValueError(
+                    f"library_prior: expected one mean and one sd for each of the {n_batches} batches, found shapes "
+                    f"{tuple(mean.shape)} and {tuple(sd.shape)}; take log_library_moments(cells) of these batches."
+                )
+            self.register_buffer("library_mean", mean)
+            self.register_buffer("library_sd", sd)
+            self.library_encoder = GaussianEncoder(n_genes, hidden, 1, dropout, batch_norm=True)  # NN1, NN2
+            start_at_prior(self.library_encoder, library_prior)
+
+    @property
+    def prior(self) -> Normal:
+        """p(z) = N(0, I), batch shape (L,)."""
+        return standard_normal(self.n_latent, like=next(self.parameters()))
+
+    def prior_library(self, batch: Tensor) -> Normal:
+        """p(log ℓ∣s): (N,) to batch shape (N, 1)."""
+        return Normal(self.library_mean[batch].unsqueeze(-1), self.library_sd[batch].unsqueeze(-1))
+
+    def encode(self, x: Tensor) -> Normal:
+        """q(z∣x): counts (N, G) to batch shape (N, L). The encoder does not see the batch."""
+        return self.z_encoder(torch.log1p(x))
+
+    def encode_library(self, x: Tensor) -> Normal:
+        """q(log ℓ∣x): counts (N, G) to batch shape (N, 1)."""
+        return self.library_encoder(torch.log1p(x))
+
+    def decode(self, z: Tensor, log_library: Tensor, batch: Tensor) -> Independent:
+        """p(x∣z, ℓ, s): (..., N, L), (..., N, 1), (N,) to a distribution over whole cells: ``log_prob`` is (..., N)."""
+        return self.decoder(z, log_library, batch)
+
+    def elbo(self, cells: Cells) -> ELBO:
+        """E_q[log p(x∣z, ℓ, s)] − KL(q(z∣x) ‖ p(z)) − KL(q(ℓ∣x) ‖ p(ℓ∣s)); the expectation from one draw."""
+        q = self.encode(cells.x)  # q(z∣x), (N, L)
+        kl_z = kl_divergence(q, self.prior).sum(-1)  # (N,)
+        if not self.learns_library:
+            p = self.decode(q.rsample(), log_total(cells.x), cells.batch)
+            return ELBO(p.log_prob(cells.x), kl_z)
+        q_library = self.encode_library(cells.x)  # q(log ℓ∣x), (N, 1)
+        p = self.decode(q.rsample(), q_library.rsample(), cells.batch)  # p(x∣z, ℓ, s)
+        kl_library = kl_divergence(q_library, self.prior_library(cells.batch)).sum(-1)  # (N,)
+        return ELBO(p.log_prob(cells.x), kl_z, kl_library)
+
+    def loss(self, cells: Cells, kl_weight: float = 1.0) -> dict[str, Tensor]:
+        """−ELBO per cell, the KL of z weighted by ``kl_weight``."""
+        return self.elbo(cells).loss(kl_weight)
+
+    def log_weights(self, cells: Cells, n_samples: int) -> Tensor:
+        """log p(x, z_k, ℓ_k∣s) − log q(z_k, ℓ_k∣x) for K draws from q: (K, N), the same draws in every density.
+
+        The density of ℓ is taken in log ℓ on both sides: the Jacobians cancel.
+        """
+        q = self.encode(cells.x)
+        z = q.rsample((n_samples,))  # (K, N, L)
+        log_ratio = self.prior.log_prob(z).sum(-1) - q.log_prob(z).sum(-1)  # (K, N)
+        log_library = log_total(cells.x)  # (N, 1)
+        if self.learns_library:
+            q_library = self.encode_library(cells.x)
+            log_library = q_library.rsample((n_samples,))  # (K, N, 1)
+            p_library = self.prior_library(cells.batch)
+            log_ratio = log_ratio + (p_library.log_prob(log_library) - q_library.log_prob(log_library)).squeeze(-1)
+        return self.decode(z, log_library, cells.batch).log_prob(cells.x) + log_ratio
+
+    def extra_repr(self) -> str:
+        return f"genes={len(self.genes)}, batches={self.batches}, learns_library={self.learns_library}"
+
+
+def start_at_prior(encoder: GaussianEncoder, prior: LibraryPrior) -> None:
+    """Set the heads' biases so that q(log ℓ∣x) begins near the prior, averaged over batches, and not near N(0, 1).
+
+    At e⁰ = 1 molecule a cell the reconstruction is hopeless, and the first epochs go into raising one number.
+    """
+    with torch.no_grad():
+        encoder.to_mu.bias.fill_(prior.mean.mean())
+        encoder.to_log_variance.bias.fill_(2 * prior.sd.mean().log())
