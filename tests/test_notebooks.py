@@ -9,7 +9,17 @@ from course_lib.tooling.normalise import find_notebooks
 from course_lib.tooling.rules import RULES, Document, answers_run
 
 NOTEBOOKS = find_notebooks()
-EXPECTED = ["00_counts", "01_autoencoder", "02_geneex", "03_vae_elbo", "04_reparameterization"]
+EXPECTED = [
+    "00_counts",
+    "01_autoencoder",
+    "02_geneex",
+    "03_vae_elbo",
+    "04_reparameterization",
+    "05_scvi_simplified",
+    "06_scvi",
+    "07_clustering",
+    "08_differential_expression",
+]
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 
