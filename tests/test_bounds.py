@@ -17,6 +17,14 @@ def test_the_loss_is_minus_the_elbo_averaged_over_cells():
     assert float(bound.loss(kl_weight=0.5)["loss"]) == 16.0
 
 
+def test_the_library_pays_a_second_kl_which_warm_up_does_not_touch():
+    bound = ELBO(torch.tensor([-10.0, -20.0]), torch.tensor([1.0, 3.0]), kl_library=torch.tensor([0.5, 1.5]))
+    np.testing.assert_allclose(bound.value, [-11.5, -24.5])
+    terms = {name: float(value) for name, value in bound.loss(kl_weight=0.25).items()}
+    assert terms == {"loss": 15.0 + 0.25 * 2.0 + 1.0, "reconstruction": 15.0, "kl_z": 2.0, "kl_library": 1.0}
+    assert float(bound.loss()["loss"]) == float(-bound.value.mean())
+
+
 def test_iwae_is_the_log_of_the_mean_weight():
     log_weights = torch.randn(7, 3, dtype=torch.float64) * 5 - 900  # far below what exp can hold in one step
     expected = scipy.special.logsumexp(log_weights.numpy(), axis=0, b=1 / 7)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.networks import GaussianEncoder, fully_connected
+from course_lib.networks import GaussianEncoder, fully_connected, hidden_layers
 
 
 def test_a_stack_computes_relu_of_affine_maps_and_ends_linear():
@@ -45,12 +45,50 @@ def test_sigma_stays_positive_for_an_encoder_that_is_far_too_sure():
     assert bool(torch.isfinite(q.stddev.log()).all())
 
 
+def test_a_trunk_standardises_before_relu_and_drops_out_last():
+    def kinds(*arguments):
+        return [type(layer).__name__ for layer in hidden_layers([5, 7, 6], *arguments)]
+
+    assert kinds(0.2, True) == ["Linear", "BatchNorm1d", "ReLU", "Dropout"] * 2
+    assert kinds(0.0, True) == ["Linear", "BatchNorm1d", "ReLU"] * 2
+    assert kinds() == ["Linear", "ReLU"] * 2
+    assert len(hidden_layers([5])) == 0
+
+
+def test_batch_norm_standardises_over_the_minibatch_and_remembers_running_averages():
+    torch.manual_seed(0)
+    trunk, x = hidden_layers([3, 4], batch_norm=True).double(), torch.randn(20, 3).double() * 2 + 1
+    linear, norm = trunk[0], trunk[1]
+    with torch.no_grad():
+        norm.weight.uniform_(0.5, 2)
+        norm.bias.normal_()
+        trained = trunk(x).numpy()
+        h, scale, shift = linear(x).numpy(), norm.weight.numpy(), norm.bias.numpy()
+        by_hand = np.maximum((h - h.mean(0)) / np.sqrt(h.var(0) + 1e-3) * scale + shift, 0)
+        np.testing.assert_allclose(trained, by_hand, rtol=1e-12)
+        mean, variance = 0.01 * h.mean(0), 0.99 + 0.01 * h.var(0, ddof=1)  # one step from 0 and 1
+        np.testing.assert_allclose(norm.running_mean, mean, rtol=1e-12)
+        np.testing.assert_allclose(norm.running_var, variance, rtol=1e-12)
+        evaluated = np.maximum((h - mean) / np.sqrt(variance + 1e-3) * scale + shift, 0)
+        np.testing.assert_allclose(trunk.eval()(x), evaluated, rtol=1e-12)
+
+
+def test_the_encoders_trunk_is_the_trunk_asked_for_and_its_heads_are_bare():
+    encoder = GaussianEncoder(5, (7, 6), 3, dropout=0.2, batch_norm=True)
+    assert [type(layer).__name__ for layer in encoder.trunk] == ["Linear", "BatchNorm1d", "ReLU", "Dropout"] * 2
+    assert not any(isinstance(layer, nn.BatchNorm1d) for layer in GaussianEncoder(5, (7, 6), 3).modules())
+    assert isinstance(encoder.to_mu, nn.Linear)
+    assert isinstance(encoder.to_log_variance, nn.Linear)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
         (lambda: fully_connected([5]), "sizes: expected two or more widths"),
         (lambda: fully_connected([5, 0, 3]), "sizes: expected two or more widths ≥ 1"),
         (lambda: fully_connected([5, 3], dropout=1.0), "dropout: expected 0 ≤ dropout < 1, found 1.0"),
+        (lambda: hidden_layers([5, 0]), r"sizes: expected widths ≥ 1, found \[5, 0\]"),
+        (lambda: hidden_layers([5, 3], -0.1), "dropout: expected 0 ≤ dropout < 1, found -0.1"),
         (lambda: GaussianEncoder(5, (), 2), "hidden: expected at least one hidden layer"),
     ],
 )

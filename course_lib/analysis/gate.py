@@ -30,7 +30,7 @@ def cells_for(model: Named, data: Any, *, layer: str | None = None, batch_key: s
         has not seen.
     """
     cells = cells_from_counts(data, layer=layer, batch_key=batch_key)
-    if batch_key is None and len(model.batches) > 1:
+    if batch_key is None and model.batches != (ONLY_BATCH,):
         raise ValueError(f"batch_key: expected the column of data.obs that names {model.batches}, found None.")
     if batch_key is not None and model.batches == (ONLY_BATCH,):
         raise ValueError(f"batch_key: the model was built without batches, found {batch_key!r}; leave it out.")

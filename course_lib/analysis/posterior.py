@@ -84,6 +84,8 @@ def posterior_predictive_sample(
 ) -> NDArray[np.float32]:
     """New counts for the same cells: z, ℓ ~ q(·∣x), then x ~ p(x∣z, ℓ, s), dropout included.  (K, N, G)."""
     check_cells(model, cells)
+    if n_samples < 1:
+        raise ValueError(f"n_samples: expected at least 1, found {n_samples}.")
     with evaluating(model), seeded(seed, cells.x.device):
         parts = [_decode_draws(model, part, n_samples).sample() for part in _parts(cells, n_samples)]
     return torch.cat(parts, dim=1).numpy()

@@ -40,7 +40,7 @@ def log_library_moments(cells: Cells) -> LibraryPrior:
     log_totals = log_total(cells.x).squeeze(-1)  # (N,)
     groups = [log_totals[cells.batch == s] for s in range(len(cells.batches))]
     for name, group in zip(cells.batches, groups, strict=True):
-        if len(group) < 2 or not group.std() > 0:
+        if len(group.unique()) < 2:  # not std > 0: rounding gives equal totals a spread of 1e-7
             raise ValueError(
                 f"cells: batch {name!r} has {len(group)} cells with {len(group.unique())} different totals, and the "
                 "prior of ℓ needs a spread; leave the batch out, or use an observed library (library_prior=None)."
@@ -123,8 +123,8 @@ class SCVI(nn.Module):
                     f"library_prior: expected one mean and one sd for each of the {n_batches} batches, found shapes "
                     f"{tuple(mean.shape)} and {tuple(sd.shape)}; take log_library_moments(cells) of these batches."
                 )
-            self.register_buffer("library_mean", mean)
-            self.register_buffer("library_sd", sd)
+            self.register_buffer("library_mean", mean.clone())  # ours: loading a state writes into it
+            self.register_buffer("library_sd", sd.clone())
             self.library_encoder = GaussianEncoder(n_genes, hidden, 1, dropout, batch_norm=True)  # NN1, NN2
             start_at_prior(self.library_encoder, library_prior)
 

@@ -51,8 +51,9 @@ def log_nb(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
     -------
     (N, G) in nats. Variance of the distribution: μ + μ²/θ; as θ → ∞ it becomes Poisson(μ).
     """
-    log_gamma_theta = torch.lgamma(theta.double())  # (G,): once for each gene, not for each count
-    return _where_counted(x, _log_nb_above_zero, mu, theta, log_gamma_theta, at_zero=_log_nb_zero(mu, theta))
+    theta64 = theta.double()  # one copy: both log Γ meet in its gradient, which is a small difference of giants too
+    log_gamma_theta = torch.lgamma(theta64)  # (G,): once for each gene, not for each count
+    return _where_counted(x, _log_nb_above_zero, mu, theta64, log_gamma_theta, at_zero=_log_nb_zero(mu, theta))
 
 
 def log_zinb(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
@@ -79,7 +80,8 @@ def log_zinb(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
 
     # π = e^l / (1+e^l) and 1−π = 1 / (1+e^l), so log(π + (1−π)NB(0)) = log(e^l + NB(0)) − log(1+e^l).
     at_zero = torch.logaddexp(zi_logits, _log_nb_zero(mu, theta)) - softplus(zi_logits)
-    return _where_counted(x, above_zero, zi_logits, mu, theta, torch.lgamma(theta.double()), at_zero=at_zero)
+    theta64 = theta.double()  # one copy, as in log_nb
+    return _where_counted(x, above_zero, zi_logits, mu, theta64, torch.lgamma(theta64), at_zero=at_zero)
 
 
 def _log_nb_zero(mu: Tensor, theta: Tensor) -> Tensor:
@@ -212,7 +214,7 @@ class ZeroInflatedNegativeBinomial(_Counts):
 
     @property
     def mean(self) -> Tensor:
-        return (1 - self.zi_probs) * self.mu
+        return ((1 - self.zi_probs) * self.mu).expand(self.batch_shape)
 
     @property
     def variance(self) -> Tensor:

@@ -1,0 +1,76 @@
+"""Which genes are kept: against NumPy, and against the method's own equations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from anndata import AnnData
+from skmisc.loess import loess
+
+from course_lib.data.committed import load_cortex
+from course_lib.data.genes import largest_spread, most_variable
+from course_lib.data.scvi_process import simulate
+
+
+def some_counts() -> AnnData:
+    return simulate(300, 200, n_changed=8, fold=6.0, batch_sd=0, seed=2)
+
+
+def by_standardised_variance(counts: np.ndarray, n_genes: int) -> np.ndarray:
+    """Seurat v3 by its equations (Stuart et al. 2019): variance of counts standardised by a curve, clipped at √N."""
+    n, mean, variance = len(counts), counts.mean(0), counts.var(0, ddof=1)
+    curve = loess(np.log10(mean), np.log10(variance), span=0.3, degree=2)
+    curve.fit()
+    sd = np.sqrt(10**curve.outputs.fitted_values)
+    clipped = np.minimum(counts, sd * np.sqrt(n) + mean)
+    standardised = ((clipped - mean) ** 2).sum(0) / ((n - 1) * sd**2)
+    return np.sort(np.argsort(-standardised)[:n_genes])
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_matrix])
+def test_most_variable_keeps_the_genes_whose_variance_stands_above_the_curve(form):
+    data = some_counts()
+    counts = data.X.astype(np.float64)
+    data.X = form(data.X.astype(np.float32))
+    chosen = most_variable(data, 40)
+    expected = by_standardised_variance(counts, 40)
+    assert list(chosen.var_names) == list(data.var_names[expected])
+    kept = chosen.X.toarray() if scipy.sparse.issparse(chosen.X) else chosen.X
+    np.testing.assert_array_equal(kept, counts[:, expected])  # raw counts, in the order they had
+    assert (data.var["changed_in"].to_numpy()[expected] != "none").mean() > 2 * 48 / 200  # markers are enriched
+
+
+def test_largest_spread_keeps_the_genes_of_largest_deviation_in_their_order():
+    data = some_counts()
+    spread = pd.DataFrame(data.X).std()  # pandas divides by N − 1: the order is the same
+    expected = sorted(spread.nlargest(30).index)
+    chosen = largest_spread(data, 30)
+    assert list(chosen.var_names) == [f"gene_{g}" for g in expected]
+    np.testing.assert_array_equal(chosen.X, data.X[:, expected])
+
+
+def test_the_cortex_has_558_genes_by_default():
+    data = load_cortex()
+    chosen = largest_spread(data)
+    assert chosen.shape == (3_005, 558)
+    left_out = data[:, ~data.var_names.isin(chosen.var_names)]
+    assert chosen.X.std(axis=0).min() >= left_out.X.std(axis=0).max()
+
+
+@pytest.mark.parametrize("choose", [most_variable, largest_spread])
+def test_the_choice_is_a_copy_and_leaves_the_data_alone(choose):
+    data = some_counts()
+    before, columns = data.X.copy(), list(data.var.columns)
+    chosen = choose(data, 40)
+    assert not chosen.is_view
+    chosen.X[:] = 0
+    np.testing.assert_array_equal(data.X, before)
+    assert list(data.var.columns) == columns
+    assert list(chosen.obs["cell_type"]) == list(data.obs["cell_type"])
+
+
+@pytest.mark.parametrize("choose", [most_variable, largest_spread])
+@pytest.mark.parametrize("n_genes, found", [(0, "0"), (201, "201"), (2_000, "2,000")])
+def test_an_impossible_number_of_genes_is_refused(choose, n_genes, found):
+    with pytest.raises(ValueError, match=f"n_genes: expected 1 to 200, the genes there are, found {found}"):
+        choose(some_counts(), n_genes)
