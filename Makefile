@@ -68,6 +68,6 @@ $(COMPLETE): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make environments. On Debian and Ubuntu:  sudo apt install python3-venv"; exit 1; }
 	$(RUN) pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch
-	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer]'
 	$(RUN) pip check
 	@touch $@

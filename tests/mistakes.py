@@ -21,7 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "scipy.stats", "sklearn.decomposition", "anndata", "pandas", "scanpy", "mpmath", "hypothesis", "pytest")
+HEAVY = (
+    "torch",
+    "scipy.stats",
+    "sklearn.decomposition",
+    "anndata",
+    "pandas",
+    "scanpy",
+    "mpmath",
+    "hypothesis",
+    "pytest",
+)
 FAILED = 1  # pytest's exit code when tests ran and some failed; an error of collection is another number
 
 

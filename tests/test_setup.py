@@ -23,6 +23,7 @@ from course_lib.tooling import doctor, environment
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MEGABYTE = 1_000_000
+PEER_OF_MODULE = {"scvi": "scvi-tools"}  # the extra may be absent, and then nothing installed tells
 
 
 def git(*arguments: str) -> str:
@@ -94,7 +95,7 @@ def test_every_declared_range_has_a_lower_and_an_upper_bound():
 def test_what_the_library_and_its_tests_import_is_declared():
     owners = importlib.metadata.packages_distributions()
     in_every_environment = {"pip"}
-    extras = {"course_lib": [], "tests": environment.all_extras(ROOT)}
+    extras = {"course_lib": ["peer"], "tests": environment.all_extras(ROOT)}  # who imports a peer: the next test
     for folder, allowed_extras in extras.items():
         declared = {canonicalize_name(r.name) for r in environment.declared_requirements(ROOT, *allowed_extras)}
         local = {path.stem for path in (ROOT / folder).iterdir()} | {"course_lib", folder}
@@ -103,8 +104,23 @@ def test_what_the_library_and_its_tests_import_is_declared():
                 module = name.split(".")[0]
                 if module in sys.stdlib_module_names or module in local | in_every_environment:
                     continue
-                distributions = {canonicalize_name(owner) for owner in owners.get(module, [])}
+                peer = [PEER_OF_MODULE.get(module, "nothing")]
+                distributions = {canonicalize_name(owner) for owner in owners.get(module, peer)}
                 assert distributions & declared, f"{path.relative_to(ROOT)} imports {module}, which is not declared"
+
+
+def test_only_experiments_and_tests_import_scvi_tools_and_only_inside_functions():
+    """Nobody needs the extra to read, run or import the course."""
+    importing, at_the_top = set(), set()
+    for path in [*(ROOT / "course_lib").rglob("*.py"), *(ROOT / "tests").glob("*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any(name.split(".")[0] in PEER_OF_MODULE for name in imported_names(tree, "")):
+            importing.add(path.relative_to(ROOT).parent.as_posix())
+        top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+        if any(name.split(".")[0] in PEER_OF_MODULE for name in imported_names(top, "")):
+            at_the_top.add(path.name)
+    assert importing == {"course_lib/experiments", "tests"}
+    assert at_the_top == set()
 
 
 # Commands -------------------------------------------------------------------------------------------------------------
@@ -161,7 +177,7 @@ def test_each_target_makes_the_environment_first_and_torch_first_within_it(targe
     steps = [
         plan.find(f"-m venv --clear {tmp_path}/env"),
         plan.find("--extra-index-url https://index.example/cpu -c constraints.txt torch"),
-        plan.find("-e '.[test]'"),
+        plan.find("-e '.[test,peer]'"),
         plan.find(f"touch {tmp_path}/env/.complete"),
     ]
     assert -1 not in steps
@@ -440,7 +456,14 @@ def test_doctor_judges_an_old_python_in_a_syntax_that_it_reads():
         ast.parse((ROOT / "course_lib" / name).read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
-def test_doctor_names_a_missing_package_and_what_to_type(monkeypatch):
+@pytest.fixture
+def peer_installed(monkeypatch):
+    """As if the extra `peer` were here, whether or not it is."""
+    version, pin = importlib.metadata.version, environment.pinned_versions(ROOT)["scvi-tools"]
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: pin if name == "scvi-tools" else version(name))
+
+
+def test_doctor_names_a_missing_package_and_what_to_type(peer_installed, monkeypatch):
     version = importlib.metadata.version
 
     def without_scanpy(name: str) -> str:
@@ -454,7 +477,7 @@ def test_doctor_names_a_missing_package_and_what_to_type(monkeypatch):
     assert finding.mend.startswith("make env ")
 
 
-def test_doctor_only_notes_a_missing_package_that_nothing_but_the_tests_need(monkeypatch):
+def test_doctor_only_notes_a_missing_package_that_nothing_but_the_tests_need(peer_installed, monkeypatch):
     version = importlib.metadata.version
 
     def without_nbval(name: str) -> str:
@@ -467,7 +490,20 @@ def test_doctor_only_notes_a_missing_package_that_nothing_but_the_tests_need(mon
     assert (finding.level, finding.text) == ("note", "nbval is not installed; `make test` needs it")
 
 
-def test_doctor_names_a_version_out_of_range_with_the_range(monkeypatch):
+def test_doctor_only_notes_that_scvi_tools_is_missing_and_what_it_is_for(peer_installed, monkeypatch):
+    version = importlib.metadata.version
+
+    def without_peer(name: str) -> str:
+        if name == "scvi-tools":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without_peer)
+    (finding,) = doctor.check_dependencies()
+    assert (finding.level, finding.text) == ("note", "scvi-tools is not installed; only comparisons with it need it")
+
+
+def test_doctor_names_a_version_out_of_range_with_the_range(peer_installed, monkeypatch):
     version = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.4.2" if name == "numpy" else version(name))
     (finding,) = doctor.check_dependencies()
@@ -476,7 +512,7 @@ def test_doctor_names_a_version_out_of_range_with_the_range(monkeypatch):
     assert ">=2" in finding.text
 
 
-def test_doctor_takes_a_build_with_a_local_tag_for_its_version(monkeypatch):
+def test_doctor_takes_a_build_with_a_local_tag_for_its_version(peer_installed, monkeypatch):
     version = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.9.0+cpu" if name == "torch" else version(name))
     assert levels(doctor.check_dependencies()) == ["ok"]
@@ -589,6 +625,8 @@ def test_pins_satisfy_what_is_installed_here():
     """The environment that runs these tests is the tested set: no pin and installed version differ."""
     pins = environment.pinned_versions(ROOT)
     declared = environment.declared_requirements(ROOT, *environment.all_extras(ROOT))
+    if importlib.util.find_spec("scvi") is None:  # the one extra that tests do without
+        declared = [r for r in declared if r.name not in PEER_OF_MODULE.values()]
     differing = {
         r.name: (importlib.metadata.version(r.name), pins[canonicalize_name(r.name)])
         for r in declared

@@ -67,6 +67,7 @@ def check_dependencies(root: Path = ROOT) -> list[Finding]:
         return [Finding("wrong", f"the package {error.name} is not installed, so the others cannot be checked", MEND)]
     findings = []
     needed = declared_requirements(root)
+    peers = declared_requirements(root, "peer")[len(needed) :]
     for requirement in declared_requirements(root, *all_extras(root)):
         try:
             installed = importlib.metadata.version(requirement.name)
@@ -74,7 +75,8 @@ def check_dependencies(root: Path = ROOT) -> list[Finding]:
             if requirement in needed:
                 findings.append(Finding("wrong", f"{requirement.name} is not installed", MEND))
             else:
-                findings.append(Finding("note", f"{requirement.name} is not installed; `make test` needs it"))
+                use = "only comparisons with it need it" if requirement in peers else "`make test` needs it"
+                findings.append(Finding("note", f"{requirement.name} is not installed; {use}"))
             continue
         if not requirement.specifier.contains(installed, prereleases=True):
             text = f"{requirement.name} is {installed}; the course needs {requirement.specifier}"
