@@ -1,0 +1,425 @@
+"""Differential expression: against closed forms, brute force over posterior draws, and bad input."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import norm
+from torch.distributions import Independent, Normal
+
+from course_lib.analysis import differential_expression as de
+from course_lib.analysis.differential_expression import default_pseudocount, differential_expression
+from course_lib.analysis.gate import cells_for
+from course_lib.analysis.groups import group_masks, group_positions
+from course_lib.data.cells import Cells
+from course_lib.data.scvi_process import simulate
+from course_lib.models.scvi import SCVI
+from course_lib.probability.counts import Poisson
+
+N, G = 30, 4
+C = 0.5
+
+
+class KnownPosterior(torch.nn.Module):
+    """q(z∣x) = N(x, 0.3²) gene by gene, and ρ = z (1 + s/2): ρ of a cell, and any mean of ρ, is exactly Gaussian."""
+
+    SD = 0.3
+    learns_library = False
+
+    def __init__(self, n_genes=G, n_batches=1):
+        super().__init__()
+        self.genes = tuple(f"g{i}" for i in range(n_genes))
+        self.batches = tuple(f"b{i}" for i in range(n_batches))
+        self.n_latent = n_genes
+
+    def encode(self, x):
+        return Normal(x, self.SD * torch.ones_like(x))
+
+    def decode(self, z, log_library, batch):
+        return Independent(Poisson(z * (1 + batch / 2).unsqueeze(-1), validate_args=False), 1, validate_args=False)
+
+
+@pytest.fixture
+def model():
+    return KnownPosterior()
+
+
+PROFILE1, PROFILE2 = torch.tensor([5.0, 4.0, 8.0, 6.0]), torch.tensor([4.0, 4.0, 10.0, 6.0])
+
+
+@pytest.fixture
+def cells(model):
+    """Ten cells of one profile, twenty of another; within a group all alike."""
+    x = torch.cat([PROFILE1.expand(10, -1), PROFILE2.expand(20, -1)])
+    return Cells(x, torch.zeros(N, dtype=torch.int64), model.genes, model.batches)
+
+
+GROUP1, GROUP2 = np.arange(10), np.arange(10, 30)
+
+
+def probability_of_change(n1, n2, delta, c=C):
+    """P(∣log₂(A + c) − log₂(B + c)∣ > δ) for A ~ N(a, .3²/n1), B ~ N(b, .3²/n2): A − 2^δ B is Gaussian."""
+    a, b = PROFILE1.numpy() + c, PROFILE2.numpy() + c
+    var_a, var_b, fold = 0.09 / n1, 0.09 / n2, 2**delta
+    up = norm.sf((fold * b - a) / np.sqrt(var_a + fold**2 * var_b))
+    down = norm.sf((fold * a - b) / np.sqrt(var_b + fold**2 * var_a))
+    return up + down
+
+
+def by_gene(table):
+    return table.sort_index()
+
+
+@pytest.mark.parametrize("over, n1, n2", [("means", 10, 20), ("pairs", 1, 1)])
+@pytest.mark.parametrize("delta", [0.0, 0.1, 0.25, 0.3])
+def test_the_probability_of_change_agrees_with_its_closed_form(model, cells, over, n1, n2, delta):
+    draws = 4000
+    table = by_gene(
+        differential_expression(
+            model, cells, GROUP1, GROUP2, over=over, delta=delta, pseudocount=C, n_samples=draws, n_pairs=draws
+        )
+    )
+    p = probability_of_change(n1, n2, delta)
+    error = 4.5 * np.sqrt(p * (1 - p) / draws) + 1e-9
+    assert (np.abs(table["proba_de"] - p) <= error).all()
+    np.testing.assert_allclose(table["proba_de"] + table["proba_not_de"], 1)
+
+
+@pytest.mark.parametrize("over, n1, n2", [("means", 10, 20), ("pairs", 1, 1)])
+def test_the_vanilla_probability_agrees_with_its_closed_form(model, cells, over, n1, n2):
+    draws = 4000
+    table = by_gene(
+        differential_expression(model, cells, GROUP1, GROUP2, mode="vanilla", over=over, n_samples=draws, n_pairs=draws)
+    )
+    p = norm.cdf((PROFILE1 - PROFILE2).numpy() / np.sqrt(0.09 / n1 + 0.09 / n2))
+    assert (np.abs(table["proba_m1"] - p) <= 4.5 * np.sqrt(p * (1 - p) / draws) + 1e-9).all()
+    np.testing.assert_allclose(table["proba_m2"], 1 - table["proba_m1"])
+    assert (table["is_de"] == (table["bayes_factor"].abs() >= 3)).all()
+
+
+def test_summaries_of_the_change_are_those_of_its_distribution(model, cells):
+    table = by_gene(differential_expression(model, cells, GROUP1, GROUP2, over="pairs", pseudocount=C))
+    a, b = 0.3 * np.random.default_rng(0).standard_normal((2, 200_000, G)) + [[PROFILE1.numpy()], [PROFILE2.numpy()]]
+    lfc = np.log2(a + C) - np.log2(b + C)
+    np.testing.assert_allclose(table["lfc_mean"], lfc.mean(0), atol=0.01)  # five standard errors at 5,000 pairs
+    np.testing.assert_allclose(table["lfc_median"], np.median(lfc, 0), atol=0.012)
+    np.testing.assert_allclose(table["lfc_std"], lfc.std(0), rtol=0.06)
+    np.testing.assert_allclose(table["scale1"], PROFILE1, atol=0.025)
+    np.testing.assert_allclose(table["scale2"], PROFILE2, atol=0.025)
+    assert (table["pseudocounts"] == C).all()
+    assert (table["delta"] == 0.25).all()
+
+
+@pytest.fixture
+def spread_cells(model):
+    """Cells that differ within their group, and a posterior so narrow that ρ is x: only pairs are left to chance."""
+    x = torch.from_numpy(np.random.default_rng(3).integers(1, 9, (N, G)).astype(np.float32))
+    return Cells(x, torch.zeros(N, dtype=torch.int64), model.genes, model.batches)
+
+
+def test_over_pairs_is_the_fraction_of_all_pairs(model, spread_cells):
+    model.SD = 1e-6
+    x = spread_cells.x.numpy()
+    lfc = np.log2(x[GROUP1][:, None] + C) - np.log2(x[GROUP2][None] + C)  # (10, 20, G) every pair
+    p = (np.abs(lfc) > 0.25).mean((0, 1))
+    table = by_gene(
+        differential_expression(model, spread_cells, GROUP1, GROUP2, over="pairs", pseudocount=C, n_pairs=20_000)
+    )
+    assert (np.abs(table["proba_de"] - p) < 4.5 * np.sqrt(p * (1 - p) / 20_000)).all()
+    assert table["proba_de"].between(0.1, 0.99).all()  # the cells do differ within groups
+
+
+def test_over_means_compares_the_two_average_profiles(model, spread_cells):
+    model.SD = 1e-6
+    a, b = spread_cells.x[GROUP1].mean(0).numpy(), spread_cells.x[GROUP2].mean(0).numpy()
+    table = by_gene(differential_expression(model, spread_cells, GROUP1, GROUP2, over="means", pseudocount=C))
+    np.testing.assert_allclose(table["lfc_mean"], np.log2(a + C) - np.log2(b + C), atol=1e-5)
+    np.testing.assert_allclose(table["scale1"], a, rtol=1e-5)
+    np.testing.assert_array_equal(table["proba_de"], np.abs(np.log2(a + C) - np.log2(b + C)) > 0.25)
+
+
+def test_means_average_within_each_draw_and_not_over_draws(model, cells):
+    table = by_gene(differential_expression(model, cells, GROUP1, GROUP2, pseudocount=1e-6, n_samples=2000))
+    relative = np.sqrt(0.09 / 10 / PROFILE1.numpy() ** 2 + 0.09 / 20 / PROFILE2.numpy() ** 2)
+    np.testing.assert_allclose(table["lfc_std"], relative / np.log(2), rtol=0.08)  # the delta method
+
+
+def test_exchanging_the_groups_exchanges_the_signs(model, spread_cells):
+    there = by_gene(differential_expression(model, spread_cells, GROUP1, GROUP2))
+    back = by_gene(differential_expression(model, spread_cells, GROUP2, GROUP1))
+    for column in ("lfc_mean", "lfc_median"):
+        np.testing.assert_allclose(there[column], -back[column], atol=1e-6)
+    for column in ("proba_de", "lfc_std", "pseudocounts"):
+        np.testing.assert_allclose(there[column], back[column], rtol=1e-6)
+    for one, other in (("scale1", "scale2"), ("raw_mean1", "raw_mean2"), ("non_zeros_proportion1",) * 2):
+        np.testing.assert_allclose(there[one], back[other.replace("1", "2")], rtol=1e-6)
+    there = by_gene(differential_expression(model, spread_cells, GROUP1, GROUP2, mode="vanilla"))
+    back = by_gene(differential_expression(model, spread_cells, GROUP2, GROUP1, mode="vanilla"))
+    np.testing.assert_allclose(there["bayes_factor"], -back["bayes_factor"], atol=1e-6)
+
+
+@pytest.mark.parametrize("over", ["means", "pairs"])
+@pytest.mark.parametrize("mode", ["change", "vanilla"])
+def test_the_size_of_the_chunks_does_not_show(model, spread_cells, monkeypatch, over, mode):
+    settings = {"over": over, "mode": mode, "n_pairs": 101}
+    whole = differential_expression(model, spread_cells, GROUP1, GROUP2, **settings)
+    monkeypatch.setattr(de, "CHUNK", 7 * G)
+    in_parts = differential_expression(model, spread_cells, GROUP1, GROUP2, **settings)
+    pd.testing.assert_frame_equal(whole, in_parts, rtol=1e-5)
+
+
+@pytest.mark.parametrize("over", ["means", "pairs"])
+def test_a_seed_gives_the_same_table_and_leaves_the_callers_stream_alone(model, cells, over):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first = differential_expression(model, cells, GROUP1, GROUP2, over=over, seed=1)
+    assert torch.rand(1) == expected
+    pd.testing.assert_frame_equal(first, differential_expression(model, cells, GROUP1, GROUP2, over=over, seed=1))
+    other = differential_expression(model, cells, GROUP1, GROUP2, over=over, seed=2)
+    assert (by_gene(first)["lfc_mean"] != by_gene(other)["lfc_mean"]).all()
+
+
+def test_masks_positions_lists_tensors_and_series_say_the_same(model, cells):
+    mask1, mask2 = np.isin(np.arange(N), GROUP1), np.isin(np.arange(N), GROUP2)
+    expected = differential_expression(model, cells, GROUP1, GROUP2)
+    for one, two in [
+        (mask1, mask2),
+        (GROUP1[::-1], GROUP2.tolist()),
+        (torch.from_numpy(mask1), torch.from_numpy(GROUP2)),
+        (pd.Series(mask1, index=[f"cell_{i}" for i in range(N)]), pd.Series(GROUP2)),
+    ]:
+        pd.testing.assert_frame_equal(expected, differential_expression(model, cells, one, two))
+
+
+# Batches
+
+
+@pytest.fixture
+def two_batches():
+    """The same cells, but group 1 lies in batch 0 and group 2 in batch 1, where the decoder gives 1.5 times as much."""
+    model = KnownPosterior(n_batches=2)
+    x = torch.full((N, G), 6.0)
+    return model, Cells(x, torch.tensor([0] * 10 + [1] * 20), model.genes, model.batches)
+
+
+@pytest.mark.parametrize("over", ["means", "pairs"])
+def test_batch_correction_takes_the_batch_away_and_its_absence_leaves_it(two_batches, over):
+    model, cells = two_batches
+    settings = {"over": over, "pseudocount": 1e-6, "n_samples": 300}
+    corrected = differential_expression(model, cells, GROUP1, GROUP2, **settings)
+    np.testing.assert_allclose(corrected["lfc_mean"], 0, atol=0.01)
+    np.testing.assert_allclose(corrected["scale1"], 6 * 1.25, rtol=0.01)  # averaged over factors 1 and 1.5
+    own = differential_expression(model, cells, GROUP1, GROUP2, batch_correction=False, **settings)
+    np.testing.assert_allclose(own["lfc_mean"], -np.log2(1.5), atol=0.01)
+
+
+# The default pseudocount
+
+
+def test_at_the_default_pseudocount_counting_noise_of_the_change_is_an_eighth_and_nowhere_more():
+    rng = np.random.default_rng(0)
+    n1, n2, per_cell = 200, 500, 1000  # cells, and molecules a cell
+    x = torch.full((n1 + n2, 1), float(per_cell))
+    cells = Cells(x, torch.zeros(n1 + n2, dtype=torch.int64), ("g",), ("all cells",))
+    c = default_pseudocount(cells, np.arange(n1), np.arange(n1, n1 + n2))
+    t1, t2 = n1 * per_cell, n2 * per_cell
+    spread = {}
+    for rho in c * np.array([0.1, 1.0, 10.0]):
+        counts1, counts2 = rng.poisson(rho * t1, 40_000), rng.poisson(rho * t2, 40_000)
+        spread[rho / c] = np.std(np.log2(counts1 / t1 + c) - np.log2(counts2 / t2 + c))
+    assert spread[1.0] == pytest.approx(0.125, rel=0.05)
+    assert max(spread.values()) == spread[1.0]
+
+
+def test_the_pseudocount_falls_as_the_groups_grow(model, cells):
+    few = default_pseudocount(cells, GROUP1[:5], GROUP2[:5])
+    many = default_pseudocount(cells, GROUP1, GROUP2)
+    assert many < few
+    table = differential_expression(model, cells, GROUP1, GROUP2)
+    assert (table["pseudocounts"] == many).all()
+
+
+def test_a_large_pseudocount_plays_every_change_down(model, cells):
+    table = differential_expression(model, cells, GROUP1, GROUP2, pseudocount=1e4)
+    assert table["lfc_mean"].abs().max() < 1e-3
+    assert not table["is_de_fdr_0.05"].any()
+
+
+# The table
+
+
+def test_the_table_has_the_columns_of_scvi_tools_and_its_order(model, spread_cells):
+    table = differential_expression(model, spread_cells, GROUP1, GROUP2, fdr_target=0.1)
+    assert list(table.columns) == [
+        "proba_de", "proba_not_de", "bayes_factor", "lfc_mean", "lfc_median", "lfc_std", "pseudocounts", "delta",
+        "scale1", "scale2", "raw_mean1", "raw_mean2", "non_zeros_proportion1", "non_zeros_proportion2", "is_de_fdr_0.1",
+    ]  # fmt: skip
+    assert table.index.name == "gene"
+    assert sorted(table.index) == list(spread_cells.genes)
+    order = list(zip(-table["proba_de"], -table["lfc_mean"].abs(), strict=True))
+    assert order == sorted(order)
+    vanilla = differential_expression(model, spread_cells, GROUP1, GROUP2, mode="vanilla")
+    assert vanilla["bayes_factor"].is_monotonic_decreasing
+    assert not any(column.startswith("lfc") for column in vanilla)
+
+
+def test_statistics_of_the_counts_are_those_of_pandas(model, spread_cells):
+    x = spread_cells.x.clone()
+    x[::3, 1] = 0
+    cells = replace(spread_cells, x=x)
+    table = by_gene(differential_expression(model, cells, GROUP1, GROUP2))
+    for name, group in (("1", GROUP1), ("2", GROUP2)):
+        counts = pd.DataFrame(x[group].numpy(), columns=list(cells.genes))
+        np.testing.assert_allclose(table[f"raw_mean{name}"], counts.mean())
+        np.testing.assert_allclose(table[f"non_zeros_proportion{name}"], (counts > 0).mean())
+
+
+def test_calls_follow_from_the_probabilities_in_the_table(model, spread_cells):
+    table = differential_expression(model, spread_cells, GROUP1, GROUP2, over="pairs", fdr_target=0.3)
+    k = int(table["is_de_fdr_0.3"].sum())
+    assert table["is_de_fdr_0.3"].tolist() == [True] * k + [False] * (G - k)
+    means = [table["proba_not_de"].iloc[:n].mean() for n in range(1, G + 1)]
+    assert k == sum(mean <= 0.3 for mean in means)
+
+
+# A real model and AnnData
+
+
+@pytest.fixture(scope="module")
+def simulation():
+    return simulate(60, 24, n_types=2, n_changed=3, fold=8.0, dropout=0.0, seed=0)
+
+
+@pytest.mark.parametrize("gene_likelihood", ["zinb", "nb"])
+def test_an_untrained_scvi_is_asked_in_evaluation_mode_and_left_in_training(simulation, gene_likelihood):
+    torch.manual_seed(0)
+    model = SCVI(
+        simulation.var_names, simulation.obs["batch"].cat.categories, library_prior=None, hidden=(8,), n_latent=2,
+        gene_likelihood=gene_likelihood,
+    ).train()  # fmt: skip
+    cells = cells_for(model, simulation, batch_key="batch")
+    masks = group_masks(simulation.obs, "cell_type", "type_0")
+    table = differential_expression(model, cells, *masks)
+    assert model.training
+    np.testing.assert_allclose(table[["scale1", "scale2"]].sum(), 1, rtol=1e-5)
+    pd.testing.assert_frame_equal(table, differential_expression(model.eval(), cells, *masks))
+
+
+def test_keys_in_obs_become_masks(simulation):
+    one, rest = group_masks(simulation.obs, "cell_type", "type_0")
+    np.testing.assert_array_equal(one, simulation.obs["cell_type"] == "type_0")
+    np.testing.assert_array_equal(rest, ~one)
+    obs = pd.DataFrame({"type": ["b", "t", None, "nk", "t"], "run": [1, 1, 2, 2, 2]})
+    one, two = group_masks(obs, "type", ["t", "nk"], "b")
+    assert one.tolist() == [False, True, False, True, True]
+    assert two.tolist() == [True, False, False, False, False]
+    one, rest = group_masks(obs, "type", "t")
+    assert rest.tolist() == [True, False, False, True, False]  # the cell without a label is in neither
+    assert group_masks(obs, "run", "1")[0].tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "keys, message",
+    [
+        (("tissue", "t"), "groupby: 'tissue' is not in obs; choose from 'type'"),
+        (("type", "T"), "group1: no cell with type = 'T'; choose from 'b', 't'"),
+        (("type", "t", ["b", "nk"]), "group2: no cell with type = 'nk'"),
+        (("type", []), "group1: no label"),
+    ],
+)
+def test_unknown_keys_are_named(keys, message):
+    with pytest.raises(ValueError, match=message):
+        group_masks(pd.DataFrame({"type": pd.Categorical(["t", "b"], ["t", "b", "nk"])}), *keys)
+
+
+# Bad input
+
+MASK = np.arange(N) < 5
+
+
+@pytest.mark.parametrize(
+    "group1, group2, message",
+    [
+        ([], GROUP2, "group1: found no cell; a group needs at least two"),
+        (np.zeros(N, dtype=bool), GROUP2, "group1: found no cell"),
+        (GROUP1, [29], "group2: found one cell; a group needs at least two"),
+        (GROUP1, np.arange(9, 30), r"group1, group2: 1 cells are in both, first cell 9"),
+        (MASK[:-1], GROUP2, "group1: a mask of 29 for 30 cells"),
+        (GROUP1, [29, 30], "group2: positions from 29 to 30 for 30 cells"),
+        (GROUP1, [-1, 20], "group2: positions from -1 to 20 for 30 cells"),
+        ([3, 4, 3], GROUP2, "group1: cell 3 stands in it more than once"),
+        (MASK.astype(float), GROUP2, "group1: expected a boolean mask or integer positions.*float64"),
+        (np.array(["t"] * N), GROUP2, "group1: expected a boolean mask.*use group_masks"),
+        (MASK[:, None], GROUP2, r"group1: expected a boolean mask.*shape \(30, 1\)"),
+    ],
+)
+def test_groups_that_cannot_be_compared_are_refused(model, cells, group1, group2, message):
+    with pytest.raises(ValueError, match=message):
+        differential_expression(model, cells, group1, group2)
+    with pytest.raises(ValueError, match=message):
+        group_positions(group1, group2, N)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"delta": -0.1}, "delta: a log₂ fold change of at least 0 is needed, found -0.1"),
+        ({"delta": float("nan")}, "delta: .* found nan"),
+        ({"fdr_target": 0.0}, "fdr_target: expected a share between 0 and 1, such as 0.05, found 0.0"),
+        ({"fdr_target": 5}, "fdr_target: .* found 5"),
+        ({"mode": "changed"}, "mode: expected 'change' or 'vanilla', found 'changed'"),
+        ({"over": "cells"}, "over: expected 'means' or 'pairs', found 'cells'"),
+        ({"pseudocount": 0.0}, "pseudocount: expected a positive number on the scale of ρ, or None, found 0.0"),
+        ({"n_samples": 1}, "n_samples, n_pairs: at least 2 draws are needed, found 1 and 5000"),
+    ],
+)
+def test_settings_out_of_range_are_refused(model, cells, settings, message):
+    with pytest.raises(ValueError, match=message):
+        differential_expression(model, cells, GROUP1, GROUP2, **settings)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"genes": ("g1", "g0", "g2", "g3")}, "4 genes in another order, first 'g0' at column 1 instead of 0"),
+        ({"genes": ("g0", "g1", "g2", "other")}, "1 missing, first 'g3'"),
+        ({"batches": ("run 7",)}, "the model numbers the batches"),
+    ],
+)
+def test_cells_the_model_does_not_know_are_refused(model, cells, change, message):
+    with pytest.raises(ValueError, match=message):
+        differential_expression(model, replace(cells, **change), GROUP1, GROUP2)
+
+
+# Memory
+
+MEASURE = """
+import resource, sys, torch
+from course_lib.analysis.differential_expression import differential_expression
+from course_lib.data.cells import Cells
+from course_lib.models.scvi import SCVI
+
+over, n_cells, n_genes = sys.argv[1], 4_000, 500
+genes = tuple(map(str, range(n_genes)))
+model = SCVI(genes, library_prior=None, n_latent=2, hidden=(4,), gene_likelihood="poisson")
+cells = Cells(torch.ones(n_cells, n_genes), torch.zeros(n_cells, dtype=torch.int64), genes, model.batches)
+group = torch.arange(n_cells)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+differential_expression(model, cells, group[:20], group[20:40], over=over, n_samples=2, n_pairs=20)
+before = peak()
+differential_expression(model, cells, group[:2_000], group[2_000:], over=over, n_samples=200)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the resource module is not there on Windows")
+@pytest.mark.parametrize("over, megabytes", [("means", 80), ("pairs", 150)])
+def test_memory_does_not_grow_with_cells_times_draws(over, megabytes):
+    """4,000 cells × 500 genes × 200 draws would be 1,600 MB; the changes of 5,000 pairs are 10 MB, the counts 8 MB."""
+    result = subprocess.run([sys.executable, "-c", MEASURE, over], capture_output=True, text=True, check=True)
+    assert int(result.stdout) < megabytes * 1e6
