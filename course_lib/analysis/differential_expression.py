@@ -69,7 +69,8 @@ def differential_expression(
     ----------
     group1, group2 : boolean masks (N,) or positions; from labels by ``group_masks(adata.obs, …)``.
     mode : "change" asks for p(∣LFC∣ > δ) with LFC = log₂(ρ₁ + c) − log₂(ρ₂ + c), and calls genes by posterior expected
-        FDR; "vanilla" asks for p(ρ₁ > ρ₂) and calls genes with ∣log Bayes factor∣ ≥ 3, however small the change.
+        FDR; "vanilla" asks for p(ρ₁ > ρ₂) and calls genes with ∣log Bayes factor∣ ≥ 3, however small the change:
+        ask it over pairs, since over means nearly every gene differs by something.
     over : "means" or "pairs", see the module.
     delta : δ ≥ 0, in log₂: changes up to it count as none.   fdr_target : in (0, 1).
     pseudocount : c > 0, on the scale of ρ. None takes ``default_pseudocount``.

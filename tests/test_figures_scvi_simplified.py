@@ -1,0 +1,132 @@
+"""The pictures of notebook 05 draw what they were given, and their words carry its numbers."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from course_lib.figures import scvi_simplified as draw
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def lines(ax):
+    return {line.get_label(): line for line in ax.get_lines()}
+
+
+def title(ax):
+    return " ".join(ax.get_title(loc="left").split())
+
+
+def test_logged_shares_draw_each_library_size_and_tell_the_value_at_one_in_ten_thousand():
+    shares = np.array([1e-5, 1e-4, 1e-3])
+    fig, alt = draw.logged_shares(shares, {500: shares * 1e4, 2_000: shares, 10_000: shares}, np.array([0.1, 0.7, 2.4]))
+    np.testing.assert_array_equal(lines(fig.axes[0])["ℓ = 500"].get_ydata(), shares * 1e4)
+    assert "1.00 at ℓ = 500" in alt
+    assert "true share is 0.70" in alt
+
+
+def test_gamma_poisson_tells_the_gap_between_simulation_and_integral():
+    x, p = np.arange(4), np.array([0.4, 0.3, 0.2, 0.1])
+    fig, alt = draw.gamma_poisson(x, p, x, p + 0.01, p, p[::-1])
+    right = fig.axes[1]
+    assert [bar.get_height() for bar in right.patches] == pytest.approx(p + 0.01)
+    assert "largest gap 0.0100" in alt
+    assert "probability 0.400, under the Poisson of the same mean 0.100" in alt
+
+
+def test_nb_family_names_every_curve_and_the_last_variance():
+    mean = np.array([1.0, 100.0])
+    fig, alt = draw.nb_family(np.arange(3), dict.fromkeys("ab", np.ones(3)), mean, {"a": mean, "b": 2 * mean})
+    assert set(lines(fig.axes[0])) == {"a", "b"}
+    assert (fig.axes[1].get_xscale(), fig.axes[1].get_yscale()) == ("log", "log")
+    assert "at a mean of 100 it is a: 100, b: 200" in alt
+
+
+def test_swapped_tells_both_means():
+    x = np.arange(3)
+    fig, alt = draw.swapped(x, np.array([0.1, 0.5, 0.4]), np.array([0.9, 0.1, 0.0]), (5.0, 0.8))
+    assert [bar.get_height() for bar in fig.axes[0].patches] == pytest.approx([0.1, 0.5, 0.4, 0.9, 0.1, 0.0])
+    assert "the mean is 5, with the two swapped 0.8" in alt
+
+
+def test_rounding_is_logarithmic_and_an_exact_result_still_has_a_place():
+    theta = np.array([1.0, 1e6])
+    fig, alt = draw.rounding(theta, {"textbook": np.array([0.0, 0.77]), "ours": np.array([0.0, 1e-7])})
+    ax = fig.axes[0]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert (lines(ax)["textbook"].get_ydata() > 0).all()
+    assert "textbook: 0.77; ours: 1e-07" in alt
+
+
+def test_loss_terms_have_a_panel_each_and_mark_the_epoch_kept():
+    history = pd.DataFrame(
+        {"train_reconstruction": [900.0, 600], "validation_reconstruction": [800.0, 700],
+         "train_kl_z": [30.0, 12], "validation_kl_z": [20.0, 11]}, index=pd.Index([1, 2], name="epoch"),
+    )  # fmt: skip
+    fig, alt = draw.loss_terms(history, kept=2)
+    left, right = fig.axes
+    np.testing.assert_array_equal(lines(left)["validation"].get_ydata(), [800, 700])
+    np.testing.assert_array_equal(lines(right)["training"].get_ydata(), [30, 12])
+    assert all(any(list(line.get_xdata()) == [2, 2] for line in ax.get_lines()) for ax in fig.axes)
+    assert "from 800 to 700 nats" in alt
+
+
+def test_the_latent_space_is_drawn_once_for_each_picture_with_every_type_named():
+    labels = np.array(["B", "T", "T"])
+    fig, alt = draw.latent_space(
+        [("PCA", RNG.normal(size=(3, 2))), ("UMAP", RNG.normal(size=(3, 2)))], labels, {"z": 0.9}
+    )
+    assert len(fig.axes) == 2
+    assert [text.get_text() for text in fig.axes[1].get_legend().get_texts()] == ["B", "T"]
+    assert "z 0.900" in alt
+
+
+def test_mean_variance_tells_the_ratio_over_common_genes_alone():
+    mean, variance = np.array([0.1, 1.0, 2.0]), np.array([9.0, 2.0, 4.0])
+    fig, alt = draw.mean_variance((mean, variance), {"poisson": (mean, variance / 2), "nb": (mean, variance * 1.5)})
+    assert "2 genes with mean above one half: Poisson 0.50, NB 1.50" in alt
+    assert title(fig.axes[0]) == "Poisson: common genes get 0.50 of their variance"
+
+
+def test_zeros_are_replica_minus_data():
+    mean, seen = np.array([0.1, 1.0]), np.array([0.9, 0.4])
+    fig, alt = draw.zeros(mean, seen, {"poisson": np.array([0.9, 0.35]), "nb": np.array([0.8, 0.42])})
+    np.testing.assert_allclose(fig.axes[0].collections[0].get_offsets()[:, 1], [0, -0.05])
+    assert "Poisson -0.050, NB +0.020" in alt
+
+
+def test_dispersions_name_the_genes_asked_for():
+    fig, alt = draw.dispersions(np.array([0.01, 1.0, 3.0]), np.array([1.0, 0.5, 2.5]), {"GNLY": 1})
+    assert "GNLY" in {text.get_text() for text in fig.axes[0].texts}
+    assert "Common genes: median 1.50" in alt
+    assert "The others: median 1.00" in alt
+
+
+def test_likelihood_differences_draw_every_seed_the_live_one_and_the_parts():
+    table = pd.DataFrame({"seed": [0, 1], "difference": [-80.0, -90], "low": [-85.0, -95], "high": [-75.0, -85]})
+    live = {"difference": -86.0, "low": -96.0, "high": -76.0}
+    fig, alt = draw.likelihood_differences(table, live, (-110.0, -60.0), {"0": -14.0, "10 or more": -83.0})
+    left, right = fig.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["seed 0", "seed 1", "live"]
+    assert [bar.get_width() for bar in right.patches] == [-14.0, -83.0]
+    assert "live -86.0 [-96.0, -76.0]" in alt
+    assert "x 10 or more: -83.0" in alt
+
+
+def test_depth_from_latent_draws_a_panel_for_each_model():
+    log_library = np.log(np.array([300.0, 500, 900]))
+    fig, alt = draw.depth_from_latent(
+        log_library, {"ℓ observed": log_library * 0 + 6, "no ℓ": log_library}, {"ℓ observed": 0.26, "no ℓ": 0.73}
+    )
+    drawn = fig.axes[1].collections[0].get_offsets()
+    np.testing.assert_allclose(drawn, np.array([[300, 300], [500, 500], [900, 900]]))
+    assert [title(ax) for ax in fig.axes] == ["ℓ observed: z tells 0.26 of log ℓ", "no ℓ: z tells 0.73 of log ℓ"]
+    assert "3 held-out cells" in alt
+    assert "ℓ observed 0.26, no ℓ 0.73" in alt
