@@ -1,4 +1,4 @@
-"""What a notebook says aloud: `check` states a claim and tests it, `show_source` prints the library's own code."""
+"""What a notebook says aloud: `check` tests a claim, `show_source` prints the library's code, `line_of` finds it."""
 
 import ast
 import inspect
@@ -81,6 +81,27 @@ def source_text(item: Any, *, doc: bool = True) -> str:
     """The source of a library object, dedented, without a trailing newline (see `show_source`)."""
     source = textwrap.dedent(inspect.getsource(_code_of(item))).rstrip()
     return source if doc else _first_lines_of_docstrings(source)
+
+
+def line_of(item: Any, code: str) -> str:
+    """Where in the library a piece of code stands, found anew on every run: ``models/scvi.py:86``.
+
+    Parameters
+    ----------
+    item : function, method or class of ``course_lib``.   code : text that stands on exactly one line of its source.
+
+    Raises
+    ------
+    ValueError : the text is on no line of the source, or on several; or the object is not part of ``course_lib``.
+    """
+    name, found = qualified_name(item), _code_of(item)
+    lines, first = inspect.getsourcelines(found)
+    places = [first + i for i, line in enumerate(lines) if code in line]
+    if len(places) != 1:
+        raise ValueError(f"code: {code!r} stands on {len(places)} lines of {name}, expected one; quote more, or less.")
+    module = inspect.getmodule(found)
+    path = str(module.__name__ if module else name).removeprefix("course_lib.").replace(".", "/")
+    return f"{path}.py:{places[0]}"
 
 
 def _code_of(item: Any) -> Any:

@@ -1,6 +1,7 @@
 """`check`, `show_source` and the figures' style: what a notebook leans on to be honest."""
 
 import ast
+import inspect
 import io
 from itertools import pairwise
 
@@ -252,3 +253,17 @@ def test_spread_keeps_the_order_the_distance_and_the_bounds(positions):
 
 def test_spread_leaves_alone_what_is_far_apart():
     assert style.spread([0.8, 0.1, 0.4], 0.2) == [0.8, 0.1, 0.4]
+
+
+def test_line_of_finds_the_line_and_refuses_what_is_not_on_one():
+    place = notebook.line_of(notebook.check, "raise AssertionError")
+    path, number = place.split(":")
+    source = inspect.getsource(notebook).split("\n")
+    assert path == "notebook.py"
+    assert "raise AssertionError" in source[int(number) - 1]
+    with pytest.raises(ValueError, match=r"stands on 0 lines of course_lib\.notebook\.check, expected one"):
+        notebook.line_of(notebook.check, "no such code")
+    with pytest.raises(ValueError, match=r"stands on \d+ lines"):
+        notebook.line_of(notebook.check, "condition")
+    with pytest.raises(ValueError, match="part of course_lib"):
+        notebook.line_of(np.mean, "mean")

@@ -1,0 +1,524 @@
+"""The pictures of notebook 06. Every function takes what was measured and returns a figure and its alternative text.
+
+Axes: N cells, G genes, K grid points or counts, S seeds.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from course_lib.figures.style import CATEGORIES, COLOUR, finding, label_groups, label_lines
+
+Array = NDArray[np.floating]
+
+
+def zero_inflation(nb: Array, zinb: Array, pi: float, mu: float) -> tuple[Figure, str]:
+    """The probabilities of the counts 0 … K − 1 under NB and ZINB; the ZINB's zeros in their two parts.  (K,) each."""
+    counts = np.arange(len(nb))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True)
+    left.bar(counts, nb, color=COLOUR["reference"])
+    right.bar(counts, zinb, color=COLOUR["model"])
+    right.bar([0], [pi], bottom=[(1 - pi) * nb[0]], color=COLOUR["highlight"])
+    own = (1 - pi) * nb[0]
+    for text, y, height, colour in (
+        ("put in by π", own + 0.6 * pi, 0.80 * zinb[0], COLOUR["highlight"]),
+        ("the NB's own zeros", 0.5 * own, 0.55 * zinb[0], COLOUR["model"]),
+    ):
+        right.annotate(
+            text, (0.45, y), (0.45 * len(nb), height), color=colour, va="center", weight="bold",
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 1.5},
+        )  # fmt: skip
+    for ax, mean, name in ((left, mu, "μ"), (right, (1 - pi) * mu, "(1−π)μ")):
+        ax.axvline(mean, color=COLOUR["truth"], lw=1.5, ls="--")
+        ax.text(mean + 0.15, 0.97, f"mean {name} = {mean:g}", transform=ax.get_xaxis_transform(), va="top")
+        ax.set(xlabel="count of one gene in one cell", ylim=(0, 1.35 * zinb[0]))
+    left.set_ylabel("probability")
+    finding(left, "NB")
+    finding(right, f"ZINB, π = {pi:g}: more zeros and a lower mean")
+    return fig, (
+        f"Probabilities of a count under the NB, mean {mu:g}, and the ZINB with π = {pi:g}, mean {(1 - pi) * mu:g}. "
+        f"Zeros: {nb[0]:.2f} under the NB; {zinb[0]:.2f} under the ZINB, of which {pi:.2f} put in and "
+        f"{(1 - pi) * nb[0]:.2f} the NB's own."
+    )
+
+
+def dropout_posterior(mu: Array, curves: Mapping[str, Array]) -> tuple[Figure, str]:
+    """P(put in by π, given a zero) against the mean of the NB, one line for each π.  (K,) each."""
+    fig, ax = plt.subplots(figsize=(9.5, 4.6))
+    for (name, values), colour in zip(curves.items(), CATEGORIES, strict=False):
+        ax.plot(mu, values, color=colour, label=name)
+    ax.set_xscale("log")
+    ax.set(xlabel="μ = ℓρ, what the NB expects of this gene in this cell", ylim=(0, 1.03))
+    ax.set_ylabel("P(dropout ∣ x = 0)")
+    ax.grid(axis="y")
+    finding(ax, "A zero is suspicious only where counts were expected")
+    label_lines(ax)
+    told = [f"{name}: {values[0]:.2f} to {values[-1]:.2f}" for name, values in curves.items()]
+    return fig, (
+        f"Probability that a zero was put in by π, for μ from {mu[0]:g} to {mu[-1]:g}, rising from π: "
+        f"{'; '.join(told)}."
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the model as a graph
+
+_BOXES = {  # name: (x, y, text, what it is)
+    "x_in": (0.07, 0.50, "log1p(x)", "data"),
+    "library_trunk": (0.245, 0.76, "library_encoder\n.trunk", "trunk"),
+    "z_trunk": (0.245, 0.30, "z_encoder\n.trunk", "trunk"),
+    "nn1": (0.435, 0.88, "NN1  .to_mu", "head"),
+    "nn2": (0.435, 0.68, "NN2  .to_log_variance", "head"),
+    "nn3": (0.435, 0.42, "NN3  .to_mu", "head"),
+    "nn4": (0.435, 0.22, "NN4  .to_log_variance", "head"),
+    "library": (0.61, 0.78, "log ℓ ∼ q(log ℓ∣x)", "draw"),
+    "z": (0.61, 0.32, "z ∼ q(z∣x)", "draw"),
+    "s": (0.61, 0.10, "s: one_hot(batch)", "data"),
+    "decoder_trunk": (0.745, 0.32, "decoder\n.trunk", "trunk"),
+    "nn5": (0.845, 0.52, "NN5  .to_rho", "head"),
+    "nn6": (0.905, 0.22, "NN6  .to_zi_logits", "head"),
+    "theta": (0.735, 0.62, "θ: .log_theta", "head"),
+    "x_out": (0.915, 0.78, "x ∼ ZINB(ℓρ, θ, π)", "data"),
+}
+_EDGES = [
+    ("x_in", "library_trunk"), ("x_in", "z_trunk"), ("library_trunk", "nn1"), ("library_trunk", "nn2"),
+    ("z_trunk", "nn3"), ("z_trunk", "nn4"), ("nn1", "library"), ("nn2", "library"), ("nn3", "z"), ("nn4", "z"),
+    ("z", "decoder_trunk"), ("s", "decoder_trunk"), ("decoder_trunk", "nn5"), ("decoder_trunk", "nn6"),
+    ("nn5", "x_out"), ("nn6", "x_out"), ("library", "x_out"), ("theta", "x_out"),
+]  # fmt: skip
+
+
+def six_heads(new: Sequence[str] = ("library_trunk", "nn1", "nn2", "library", "nn6", "s")) -> tuple[Figure, str]:
+    """The model with the code's names. ``new``: boxes drawn heavy, those that simplified scVI does not have."""
+    fig, ax = plt.subplots(figsize=(15, 6.6))
+    ax.set(xlim=(0, 0.985), ylim=(-0.02, 1.02))
+    ax.axis("off")
+    colours = {"data": COLOUR["truth"], "trunk": COLOUR["reference"], "head": COLOUR["model"], "draw": COLOUR["other"]}
+    texts = {}
+    for name, (x, y, text, kind) in _BOXES.items():
+        heavy = name in new
+        texts[name] = ax.text(
+            x, y, text, ha="center", va="center", color=colours[kind], fontsize=12.5,
+            weight="bold" if heavy else "normal",
+            bbox={"boxstyle": "round,pad=0.45", "fc": "white", "ec": colours[kind], "lw": 3.2 if heavy else 1.3},
+        )  # fmt: skip
+    for start, end in _EDGES:
+        ax.annotate(
+            "", _BOXES[end][:2], _BOXES[start][:2], zorder=1,
+            arrowprops={
+                "arrowstyle": "-|>", "color": COLOUR["reference"], "lw": 1.5, "mutation_scale": 15,
+                "patchA": texts[start].get_bbox_patch(), "patchB": texts[end].get_bbox_patch(),
+                "shrinkA": 1, "shrinkB": 3,
+            },
+        )  # fmt: skip
+    ax.text(0.025, 0.97, "heavy: not in simplified scVI", fontsize=12.5, weight="bold")
+    ax.text(0.025, 0.91, "blue: heads   grey: trunks   orange: draws", fontsize=12.5)
+    return fig, (
+        "The model as a graph. log1p(x) feeds two trunks: the library encoder's, with heads NN1 to_mu and NN2 "
+        "to_log_variance for log ℓ, and the z encoder's, with heads NN3 and NN4 for z. The draw of z and the batch s "
+        "feed the decoder's trunk with heads NN5 to_rho and NN6 to_zi_logits. ℓ, ρ, π and the parameter θ give x. "
+        "New against simplified scVI: the library encoder, NN6 and s."
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ library size
+
+
+def library_densities(
+    log_library: Array, prior: Array, exact: Mapping[str, Array], encoder: Array, truth: float, log_total: float
+) -> tuple[Figure, str]:
+    """Densities over log ℓ for one cell: prior, exact posteriors by how many genes were seen, the encoder's q. (K,)"""
+    fig, ax = plt.subplots(figsize=(10.5, 5))
+    ax.plot(log_library, prior, color=COLOUR["reference"], lw=3)
+    ax.fill_between(log_library, prior, color=COLOUR["reference"], alpha=0.15)
+    peak = {"prior p(log ℓ∣s)": (prior, COLOUR["reference"])}
+    for (name, density), colour in zip(
+        exact.items(), (CATEGORIES[4], COLOUR["highlight"], COLOUR["truth"]), strict=False
+    ):
+        ax.plot(log_library, density, color=colour)
+        peak[name] = (density, colour)
+    ax.plot(log_library, encoder, color=COLOUR["model"], ls="--", lw=2.5)
+    peak["encoder's q(log ℓ∣x)"] = (encoder, COLOUR["model"])
+    top = max(density.max() for density, _ in peak.values())
+    for row, (name, (_, colour)) in enumerate(peak.items()):
+        ax.text(0.015, 0.95 - 0.085 * row, name, color=colour, transform=ax.transAxes, va="top", weight="bold")
+    for place, text, align in ((truth, "true log ℓ", "left"), (log_total, "log total ", "right")):
+        ax.plot([place, place], [0, 1.06 * top], color=COLOUR["truth"], lw=1.2, ls=":")
+        ax.text(place, 1.07 * top, text, ha=align, va="bottom", fontsize=12)
+    seen = log_library[prior > 2e-3 * prior.max()]
+    ax.set(xlabel="log ℓ, log molecules", ylabel="density", ylim=(0, 1.17 * top), xlim=(seen[0], seen[-1]))
+    finding(ax, "The prior is wide, the posterior narrow, and the total is not its middle")
+    sd = {name: _sd(log_library, density) for name, (density, _) in peak.items()}
+    return fig, (
+        f"Densities over log ℓ of one cell, true log ℓ {truth:.2f}, log total {log_total:.2f}; standard deviations: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in sd.items()) + "."
+    )  # fmt: skip
+
+
+def _sd(grid: Array, density: Array) -> float:
+    weight = density / density.sum()
+    mean = (weight * grid).sum()
+    return float(np.sqrt((weight * (grid - mean) ** 2).sum()))
+
+
+def library_estimates(truth: Array, estimates: Mapping[str, Array], batch: NDArray[np.str_]) -> tuple[Figure, str]:
+    """Estimates of ℓ against the truth, log axes, one panel each, batches in colour.  (N,) each."""
+    fig, axes = plt.subplots(1, len(estimates), figsize=(11, 5), sharex=True, sharey=True)
+    every = np.concatenate([truth, *estimates.values()])
+    limits = (0.9 * every.min(), 1.1 * every.max())
+    told = []
+    for ax, (name, values) in zip(axes, estimates.items(), strict=True):
+        for code, colour in zip(np.unique(batch), CATEGORIES, strict=False):
+            ax.scatter(truth[batch == code], values[batch == code], s=5, color=colour, alpha=0.5, label=code)
+        ax.axline((limits[0], limits[0]), (limits[1], limits[1]), color=COLOUR["truth"], lw=1.2)
+        ax.set(xscale="log", yscale="log", xlim=limits, ylim=limits, xlabel="true ℓ, molecules", aspect="equal")
+        error = np.log(values) - np.log(truth)
+        ax.text(
+            0.97, 0.04, f"mean of log error {error.mean():+.2f}\nits spread {error.std():.3f}",
+            transform=ax.transAxes, ha="right", va="bottom",
+        )  # fmt: skip
+        finding(ax, name)
+        told.append(f"{name}: mean log error {error.mean():+.2f}, spread {error.std():.3f}")
+    axes[0].set_ylabel("estimate of ℓ, molecules")
+    axes[0].legend(loc="upper left", markerscale=3, handletextpad=0.1)
+    return fig, f"Estimates of the library size against the truth, {len(truth):,} cells. " + "; ".join(told) + "."
+
+
+def two_starts(histories: Mapping[str, pd.DataFrame]) -> tuple[Figure, str]:
+    """−ELBO of the training cells and the KL of ℓ over the epochs, one line for each start of the library's head."""
+    fig, axes = plt.subplots(1, 2, figsize=(12, 4.8))
+    colours = dict(zip(histories, (COLOUR["wrong"], COLOUR["model"]), strict=True))
+    for ax, column in zip(axes, ("train_loss", "train_kl_library"), strict=True):
+        for name, history in histories.items():
+            ax.plot(history.index, history[column], color=colours[name], label=name)
+        ax.set_yscale("log")
+        _plain_ticks(ax.yaxis, np.concatenate([history[column] for history in histories.values()]))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_xlabel("epoch")
+        ax.grid(axis="y")
+    axes[0].set_ylabel("−ELBO of training cells,\nnats per cell")
+    axes[1].set_ylabel("KL(q(ℓ∣x) ‖ p(ℓ∣s)), nats per cell")
+    axes[0].legend(loc="upper right")
+    finding(axes[0], "A start at the prior stays ahead")
+    finding(axes[1], "The other climbs to the prior first")
+    told = [
+        f"{name}: −ELBO {h['train_loss'].iloc[0]:,.0f} to {h['train_loss'].iloc[-1]:,.0f}, KL of ℓ "
+        f"{h['train_kl_library'].iloc[0]:,.1f} to {h['train_kl_library'].iloc[-1]:,.1f}"
+        for name, h in histories.items()
+    ]
+    return fig, f"Training for {len(next(iter(histories.values())))} epochs from two starts. " + "; ".join(told) + "."
+
+
+def _plain_ticks(axis: Axis, values: Array) -> None:
+    """Ticks at 1, 2, 5, 10, … of a logarithmic axis, in plain numbers."""
+    powers = np.arange(np.floor(np.log10(values.min())), np.ceil(np.log10(values.max())) + 1)
+    ticks = [d * 10.0**k for k in powers for d in (1, 2, 5)]
+    axis.set_ticks([tick for tick in ticks if 0.8 * values.min() <= tick <= 1.25 * values.max()])
+    axis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+# -------------------------------------------------------------------------------------------------------- simulation
+
+
+def recovery(
+    theta: tuple[Array, Array], pi: tuple[Array, Array], calibration: Mapping[str, tuple[Array, Array]]
+) -> tuple[Figure, str]:
+    """θ and π against the truth, gene by gene, and whether dropout probabilities mean what they say.
+
+    theta, pi : (truth, estimate), (G,) each.   calibration : name → (mean forecast, share dropped) by bin.
+    """
+    fig, axes = plt.subplots(1, 3, figsize=(14, 4.8))
+    for ax, (truth, estimate) in zip(axes, (theta, pi), strict=False):
+        ax.scatter(truth, estimate, s=14, color=COLOUR["model"], alpha=0.6)
+        both = np.concatenate([truth, estimate])
+        ax.axline((both.min(), both.min()), (both.max(), both.max()), color=COLOUR["truth"], lw=1.2)
+    axes[0].set(xscale="log", yscale="log", xlabel="true θ", ylabel="learned θ")
+    for axis in (axes[0].xaxis, axes[0].yaxis):
+        _plain_ticks(axis, np.concatenate(theta))
+    axes[1].set(xlabel="true π, mean over cells", ylabel="learned π, mean over cells")
+    axes[2].axline((0, 0), (1, 1), color=COLOUR["truth"], lw=1.2)
+    for (name, (forecast, share)), colour, marker in zip(
+        calibration.items(), (COLOUR["model"], COLOUR["truth"]), "o^", strict=False
+    ):
+        axes[2].plot(forecast, share, marker + "-", color=colour, label=name, lw=1, alpha=0.8)
+    axes[2].set(xlabel="P(dropout ∣ x = 0)", ylabel="share truly dropped", xlim=(0, 1), ylim=(0, 1))
+    error = float(np.median(np.abs(theta[1] / theta[0] - 1)))
+    finding(axes[0], "θ of each gene")
+    finding(axes[1], "π of each gene")
+    finding(axes[2], "Forecasts of a dropout come true as often as they say")
+    gap = max(float(np.abs(f - s).max()) for f, s in [calibration[next(iter(calibration))]])
+    return fig, (
+        f"Three panels. Learned θ against true θ, median relative error {error:.2f}; learned π against true π, "
+        f"correlation {np.corrcoef(*pi)[0, 1]:.2f}; calibration of dropout probabilities, at most "
+        f"{gap:.2f} off the diagonal."
+    )
+
+
+RECOVERED = {  # quantities of the table `recovery`, in words
+    "Should be near 0": {
+        "library_rmse": "log ℓ: spread of the error",
+        "library_rmse_total": "the same of the log total",
+        "library_bias": "log ℓ: common shift",
+        "theta_median_relative_error": "θ: median relative error",
+    },
+    "Should be near 1": {
+        "library_correlation": "log ℓ: correlation with truth",
+        "dropout_auc": "dropouts among zeros: AUC",
+        "dropout_auc_truth": "with the true parameters",
+        "rho_type_correlation": "ρ between types: correlation",
+    },
+}
+
+
+def over_seeds(
+    table: pd.DataFrame, live: Mapping[str, float], panels: Mapping[str, Mapping[str, str]]
+) -> tuple[Figure, str]:
+    """Dots are the table's seeds, the diamond is this notebook's run.
+
+    table : columns ``quantity`` and ``value``.   live : quantity → value.
+    panels : title → {quantity → words}, in order; quantities of one panel share an axis.
+    """
+    rows = max(len(names) for names in panels.values())
+    fig, axes = plt.subplots(1, len(panels), figsize=(6.8 * len(panels), 1.4 + 0.6 * rows))
+    told = []
+    for ax, (title, names) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        for row, (quantity, words) in enumerate(names.items()):
+            values = table.loc[table["quantity"] == quantity, "value"]
+            ax.plot(values, [row] * len(values), "o", color=COLOUR["model"], alpha=0.55, mew=0, ls="none", ms=9)
+            if quantity in live:
+                ax.plot(live[quantity], row, "D", color=COLOUR["other"], mec="black", ms=8)
+            told.append(f"{words} {values.min():.3f} to {values.max():.3f}")
+        ax.set_yticks(range(len(names)), [*names.values()])
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        ax.margins(x=0.12)
+        ax.set_xlabel("dots: seeds of the table; diamond: live")
+        ax.grid(axis="x")
+        finding(ax, title)
+    return fig, "Recovery over the seeds: " + "; ".join(told) + "."
+
+
+# ----------------------------------------------------------------------------------------------------------- batches
+
+
+def latent_and_batches(
+    flat: Mapping[str, Array], batch: NDArray[np.str_], cell_type: NDArray[np.str_], notes: Mapping[str, str]
+) -> tuple[Figure, str]:
+    """Two principal components of several latent spaces, batches in colour, types named.
+
+    flat : title → (N, 2).   batch, cell_type : (N,).   notes : title → what was measured there.
+    """
+    fig, axes = plt.subplots(1, len(flat), figsize=(5.8 * len(flat), 5.2))
+    for ax, (title, points) in zip(axes, flat.items(), strict=True):
+        order = np.random.default_rng(0).permutation(len(points))  # no batch lies on top of the other
+        codes = {name: CATEGORIES[i] for i, name in enumerate(np.unique(batch))}
+        ax.scatter(*points[order].T, s=7, color=[codes[name] for name in batch[order]], alpha=0.6, rasterized=True)
+        _name_types(ax, points, batch, cell_type)
+        ax.set(xlabel="first component of z", ylabel="second component of z", xticks=[], yticks=[])
+        ax.text(0.5, -0.12, notes[title], transform=ax.transAxes, ha="center", va="top")
+        finding(ax, title)
+    for name, colour in codes.items():
+        axes[0].scatter([], [], s=40, color=colour, label=name)
+    axes[0].legend(loc="best")
+    told = [f"{title}: {notes[title]}" for title in flat]
+    return fig, f"{len(batch):,} simulated cells in two components of z, coloured by batch. " + "; ".join(told) + "."
+
+
+def _name_types(ax: Axes, points: Array, batch: NDArray[np.str_], cell_type: NDArray[np.str_]) -> None:
+    """Each type's name on its cells: once where its batches lie together, once for each batch where they do not."""
+    size = np.linalg.norm(np.ptp(points, axis=0))
+    for name in np.unique(cell_type):
+        mine = cell_type == name
+        centres = [np.median(points[mine & (batch == code)], axis=0) for code in np.unique(batch[mine])]
+        apart = max(np.linalg.norm(centre - centres[0]) for centre in centres) > 0.12 * size
+        for centre in centres if apart else [np.median(points[mine], axis=0)]:
+            label_groups(ax, centre[None], [str(name)])
+
+
+def batch_and_biology(
+    batch: tuple[Array, Mapping[str, Array]], types: tuple[Array, Mapping[str, Array]]
+) -> tuple[Figure, str]:
+    """Log-ratios of ρ, gene by gene, against the truth: between batches of one type, and between types.
+
+    Each: (truth (G,), name of the model → estimate (G,)).
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(12, 5.2))
+    told = []
+    for ax, (truth, estimates), what in zip(axes, (batch, types), ("batches", "types"), strict=True):
+        for (name, values), colour, marker in zip(
+            estimates.items(), (COLOUR["wrong"], COLOUR["model"]), "os", strict=True
+        ):
+            slope = np.polyfit(truth, values, 1)[0]
+            side = (-1, 1)[colour == COLOUR["model"]] * (len(np.unique(truth.round(6))) < 20)  # columns: side by side
+            ax.scatter(
+                truth + 0.02 * side * np.ptp(truth),
+                values,
+                s=14,
+                color=colour,
+                marker=marker,
+                alpha=0.55,
+                label=f"{name}: slope {slope:.2f}",
+            )
+            told.append(f"between {what}, {name}: slope {slope:.2f}")
+        ax.axline((0, 0), slope=1, color=COLOUR["truth"], lw=1.2)
+        ax.axhline(0, color=COLOUR["reference"], lw=1, ls=":")
+        ax.legend(loc="upper left", handletextpad=0.1, markerscale=1.6)
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high + 0.25 * (high - low))
+        ax.set_xlabel(f"true log-ratio of a gene between {what}")
+    axes[0].set_ylabel("log-ratio of normalised expression ρ")
+    finding(axes[0], "Between batches: gone with s")
+    finding(axes[1], "Between types: kept by both")
+    return fig, f"Log-ratios of ρ for {len(batch[0])} genes against the truth. " + "; ".join(told) + "."
+
+
+def mixing(table: pd.DataFrame, names: Mapping[str, str], methods: Mapping[str, str]) -> tuple[Figure, str]:
+    """Batch entropy (dots, one for each seed) beside its ceiling (bars), a panel for each data set.
+
+    table : columns data, method, measure ("entropy", "ceiling", …), value.   names, methods : key → words, in order.
+    """
+    fig, axes = plt.subplots(1, len(names), figsize=(4.8 * len(names), 1.6 + 0.75 * len(methods)), sharey=True)
+    told = []
+    for ax, (data, title) in zip(np.atleast_1d(axes), names.items(), strict=True):
+        part = table[table["data"] == data]
+        for row, (method, words) in enumerate(methods.items()):
+            mine = part[part["method"] == method]
+            entropy = mine.loc[mine["measure"] == "entropy", "value"]
+            ceiling = mine.loc[mine["measure"] == "ceiling", "value"]
+            if entropy.empty:
+                continue
+            colour = COLOUR["pca"] if method == "pca" else COLOUR["model"] if row == 0 else COLOUR["other"]
+            ax.plot(entropy, [row] * len(entropy), "o", color=colour, alpha=0.6, mew=0, ms=9, ls="none")
+            ax.plot(ceiling, [row] * len(ceiling), "|", color=COLOUR["truth"], ms=22, mew=1.5, ls="none")
+            told.append(f"{title}, {words}: {entropy.median():.2f}, ceiling {ceiling.median():.2f}")
+        ax.set(
+            xlabel="batch entropy, nats",
+            xlim=(0, 1.05 * part.loc[part["measure"] == "ceiling", "value"].max()),
+        )
+        ax.grid(axis="x")
+        finding(ax, title)
+    first = np.atleast_1d(axes)[0]
+    first.set_yticks(range(len(methods)), [*methods.values()])
+    first.set_ylim(len(methods) - 0.4, -0.6)
+    return fig, "Batch entropy (dots) beside its ceiling (bars), medians over seeds. " + "; ".join(told) + "."
+
+
+# ---------------------------------------------------------------------------------------------- cortex and likelihood
+
+
+def published(table: pd.DataFrame, ours: pd.DataFrame) -> tuple[Figure, str]:
+    """ARI, NMI and silhouette on the cortex: the published runs (rings) and this course's seeds (dots).
+
+    table : columns method, ari, nmi, asw, a row for each stored run.   ours : the same columns, a row for each seed.
+    """
+    measures = {"ari": "ARI", "nmi": "NMI", "asw": "silhouette"}
+    order = [*dict.fromkeys([*ours["method"], *table.sort_values("ari", ascending=False)["method"]])]
+    fig, axes = plt.subplots(1, 3, figsize=(14, 1.5 + 0.42 * len(order)), sharey=True)
+    for ax, (column, words) in zip(axes, measures.items(), strict=True):
+        bar = table.loc[table["method"] == "scVI", column].max()
+        ax.axvline(bar, color=COLOUR["reference"], lw=1.2, ls="--")
+        for row, method in enumerate(order):
+            own = ours.loc[ours["method"] == method, column]
+            stored = table.loc[table["method"] == method, column]
+            ax.plot(own, [row] * len(own), "o", color=COLOUR["model"], alpha=0.6, ms=9, mew=0, ls="none")
+            ax.plot(stored, [row] * len(stored), "o", color=COLOUR["other"], mfc="none", mew=2, ms=9, ls="none")
+        ax.set_xlabel(words)
+        ax.grid(axis="x")
+    axes[0].set_yticks(range(len(order)), order)
+    axes[0].set_ylim(len(order) - 0.4, -0.6)
+    finding(axes[0], "Published runs (rings) and ours (dots)")
+    finding(axes[1], "Dashed: the best published scVI")
+    finding(axes[2], "Runs of one method differ")
+    median = ours.groupby("method", sort=False)[["ari", "nmi"]].median()
+    told = [f"{method}: ARI {row['ari']:.2f}, NMI {row['nmi']:.2f}" for method, row in median.iterrows()]
+    best = table.loc[table["ari"].idxmax()]
+    return fig, (
+        "Clustering scores on the cortex. Ours, medians over seeds: " + "; ".join(told)
+        + f". Published: {best['method']} highest with ARI {best['ari']:.2f}, scVI "
+        + " and ".join(f"{value:.2f}" for value in table.loc[table["method"] == "scVI", "ari"]) + "."
+    )  # fmt: skip
+
+
+def bounds(
+    table: pd.DataFrame, names: Mapping[str, str], live: Mapping[str, float] | None = None
+) -> tuple[Figure, str]:
+    """−ELBO of test cells and its terms for methods that treat the library alike; the diamond is live.
+
+    table : columns method, elbo, reconstruction, kl_z, kl_library, in nats per cell.   names : method → words.
+    """
+    terms = {"elbo": "−ELBO", "reconstruction": "reconstruction", "kl_z": "KL of z", "kl_library": "KL of ℓ"}
+    terms = {column: words for column, words in terms.items() if column in table}
+    fig, axes = plt.subplots(1, len(terms), figsize=(14, 1.9 + 0.5 * len(names)), sharey=True)
+    told = []
+    for ax, (column, words) in zip(axes, terms.items(), strict=True):
+        for row, (method, label) in enumerate(names.items()):
+            values = table.loc[table["method"] == method, column].dropna()
+            colour = COLOUR["model"] if row == 0 else COLOUR["other"]
+            ax.plot(values, [row] * len(values), "o", color=colour, alpha=0.6, ms=9, mew=0, ls="none")
+            if not values.empty:
+                told.append(f"{label}, {words} {values.median():,.1f}")
+        if live is not None and column in live:
+            ax.plot(live[column], 0, "D", color=COLOUR["model"], mec="black", ms=8)
+        ax.set_xlabel("nats per test cell")
+        ax.margins(x=0.15)
+        ax.grid(axis="x")
+        ax.locator_params(axis="x", nbins=4)
+        finding(ax, words)
+    axes[0].set_yticks(range(len(names)), [*names.values()])
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    return fig, "−ELBO and its terms on test cells, medians over seeds. " + "; ".join(told) + "."
+
+
+def paired_differences(table: pd.DataFrame, rows: Mapping[tuple[str, str], str]) -> tuple[Figure, str]:
+    """Held-out log-likelihood minus the NB's, paired by cell, with its 95 % interval, one bar for each seed.
+
+    table : columns seed, library, gene_likelihood, difference, low, high.
+    rows : (library, gene_likelihood) → words, in order.
+    """
+    fig, axes = plt.subplots(1, len(rows), figsize=(5.6 * len(rows), 4.4))
+    told = []
+    for ax, ((library, likelihood), words) in zip(np.atleast_1d(axes), rows.items(), strict=True):
+        part = table[(table["library"] == library) & (table["gene_likelihood"] == likelihood)]
+        error = np.stack([part["difference"] - part["low"], part["high"] - part["difference"]])
+        places = np.arange(len(part))
+        colour = COLOUR["wrong"] if part["difference"].median() < 0 else COLOUR["model"]
+        ax.errorbar(part["difference"], places, xerr=error, fmt="o", color=colour, capsize=4)
+        ax.axvline(0, color=COLOUR["truth"], lw=1.2)
+        ax.set_yticks(places, [f"seed {seed}" for seed in part["seed"]])
+        ax.set_ylim(len(part) - 0.5, -0.5)
+        ax.set_xlabel("log-likelihood minus the NB's,\nnats per held-out cell")
+        ax.margins(x=0.15)
+        finding(ax, words)
+        told.append(
+            f"{words}: {part['difference'].min():+.2f} to {part['difference'].max():+.2f} nats over {len(part)} seeds"
+        )
+    return fig, "Paired differences in held-out log-likelihood with intervals. " + "; ".join(told) + "."
+
+
+def warmup(epochs: int, length: int, final: float) -> tuple[Figure, str]:
+    """The weight of the KL over the epochs when it would reach one only after ``length``."""
+    fig, ax = plt.subplots(figsize=(8.5, 3.6))
+    every = np.arange(1, length + 1)
+    ax.plot(every, every / length, color=COLOUR["reference"], ls=":")
+    ax.plot(every[:epochs], every[:epochs] / length, color=COLOUR["wrong"], lw=3)
+    ax.plot([1, length], [1, 1], color=COLOUR["truth"], lw=1, ls="--")
+    ax.annotate(
+        f"training stops: {final:.3g}",
+        (epochs, final),
+        xytext=(8, -14),
+        textcoords="offset points",
+        color=COLOUR["wrong"],
+    )
+    ax.text(1, 1.01, "the ELBO", va="bottom")
+    ax.set(xlabel="epoch", ylabel="weight of the KL of z", ylim=(0, 1.15))
+    finding(ax, "A warm-up that outlasts the training")
+    return (
+        fig,
+        f"The KL weight rises as epoch/{length} and training stops after {epochs} epochs at {final:.3g}, below one.",
+    )
