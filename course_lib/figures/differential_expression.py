@@ -1,0 +1,345 @@
+"""The pictures of notebook 08: from two clouds of ρ to a list of genes. Each function returns (figure, alt text).
+
+Axes: K posterior draws, G genes, R runs.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from course_lib.figures.style import COLOUR, finding, label_lines
+
+CALLED, NOT_CALLED = COLOUR["model"], "#b5b5b5"
+
+
+def two_cells(rho_a: Mapping[str, NDArray], rho_b: Mapping[str, NDArray], names: tuple[str, str]) -> tuple[Figure, str]:
+    """Posterior draws of ρ of a few genes in two cells: name of the gene → (K,) each."""
+    fig, axes = plt.subplots(1, len(rho_a), figsize=(11, 4.4), sharey=True)
+    told = []
+    for ax, gene in zip(np.atleast_1d(axes), rho_a, strict=True):
+        a, b = np.log10(rho_a[gene]), np.log10(rho_b[gene])
+        bins = np.linspace(min(a.min(), b.min()), max(a.max(), b.max()), 50).tolist()
+        for values, colour, name in ((a, COLOUR["model"], names[0]), (b, COLOUR["other"], names[1])):
+            ax.hist(values, bins, color=colour, alpha=0.65, label=name)
+        ax.set(xlabel="log₁₀ ρ")
+        above = float((rho_a[gene] > rho_b[gene]).mean())
+        ax.set_title(f"{gene}\np(ρ_a > ρ_b) = {above:.3f}")
+        told.append(f"{gene} {above:.3f}")
+    first = np.atleast_1d(axes)[0]
+    first.set_ylabel("posterior draws")
+    first.set_ylim(top=1.3 * first.get_ylim()[1])
+    first.legend(loc="upper left")
+    fig.suptitle("Two cells, three genes: clouds of ρ, apart or overlapping")
+    return fig, (
+        f"Histograms of posterior draws of ρ in {names[0]} and {names[1]}. "
+        f"Share of draws with ρ_a above ρ_b: {'; '.join(told)}."
+    )
+
+
+def growing_groups(shares: pd.DataFrame) -> tuple[Figure, str]:
+    """Share of genes that pass a threshold (columns: ways to ask) against the cells per group (index)."""
+    fig, ax = plt.subplots(figsize=(9.5, 4.8))
+    colours = (COLOUR["wrong"], COLOUR["other"], COLOUR["model"], COLOUR["pca"])
+    for (name, values), colour, style in zip(shares.items(), colours, ("-", "--", "-", "--"), strict=False):
+        ax.plot(shares.index, values, style, marker="o", color=colour, label=str(name))
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(shares.index, [f"{n}" for n in shares.index])
+    ax.minorticks_off()
+    ax.set(xlabel="cells in each group", ylabel="share of genes that pass", ylim=(-0.03, 1.03))
+    ax.grid(axis="y")
+    finding(ax, "Over means, ∣BF∣ ≥ 3 passes ever more genes as cells are added")
+    label_lines(ax)
+    told = [f"{name}: {values.iloc[0]:.2f} to {values.iloc[-1]:.2f}" for name, values in shares.items()]
+    return fig, (
+        f"Share of genes that pass a threshold, from {shares.index[0]} to {shares.index[-1]} cells in each group. "
+        + "; ".join(told)
+        + "."
+    )
+
+
+def running_fdr(proba: NDArray, n_called: int, target: float) -> tuple[Figure, str]:
+    """1 − p in rising order and its running mean, (G,), and where the mean reaches the target."""
+    risk = np.sort(1 - proba)
+    mean = np.cumsum(risk) / np.arange(1, len(risk) + 1)
+    fig, ax = plt.subplots()
+    rank = np.arange(1, len(risk) + 1)
+    ax.plot(rank, risk, color=COLOUR["reference"], lw=1.6, label="1 − p of this gene")
+    ax.plot(rank, mean, color=COLOUR["model"], label="mean of 1 − p so far")
+    ax.axhline(target, color=COLOUR["truth"], lw=1, ls="--")
+    ax.text(len(risk), target, f"target {target:g}", va="bottom", ha="right")
+    ax.axvline(n_called, color=COLOUR["highlight"], lw=1.5)
+    ax.text(n_called + 0.01 * len(risk), 0.93, f"{n_called:,} genes called", color=COLOUR["highlight"], va="top")
+    ax.set(xlabel="genes, most probable first", ylabel="probability", ylim=(-0.02, 1.02))
+    finding(ax, "Call genes while the mean risk is affordable")
+    label_lines(ax)
+    last = risk[n_called - 1] if n_called else float("nan")
+    return fig, (
+        f"1 − p of {len(risk):,} genes in rising order and its running mean; the mean passes {target:g} after "
+        f"{n_called:,} genes, the last of which has 1 − p = {last:.2f}."
+    )
+
+
+def softmax_moves(lfc: Mapping[str, NDArray], changed: Mapping[str, NDArray], delta: float) -> tuple[Figure, str]:
+    """True LFC of every gene, changed by hand or not, in each design: name → (G,)."""
+    fig, axes = plt.subplots(1, len(lfc), figsize=(11, 4.4), sharey=True)
+    told = []
+    for ax, (name, values) in zip(np.atleast_1d(axes), lfc.items(), strict=True):
+        order = np.argsort(values, kind="stable")
+        flag = changed[name][order]
+        rank = np.arange(len(values))
+        for mask, colour, text in (
+            (flag, COLOUR["model"], "changed by hand"),
+            (~flag, COLOUR["wrong"], "left alone"),
+        ):
+            ax.scatter(rank[mask], values[order][mask], s=12, color=colour, label=text, rasterized=True)
+        ax.axhspan(-delta, delta, color="#e4e4e4", zorder=0)
+        ax.set(xlabel="genes, by true LFC")
+        rest = float(np.median(values[~changed[name]]))
+        ax.set_title(
+            f"{name}:\nthe others at LFC {rest:+.2f}".replace("-", "−").replace("+0.00", "0").replace("−0.00", "0")
+        )
+        told.append(f"{name}: {changed[name].sum()} genes changed by hand, the others at {rest:.2f}")
+    first = np.atleast_1d(axes)[0]
+    first.set_ylabel("true LFC, log₂")
+    first.legend(loc="upper left", markerscale=2)
+    first.text(len(rank), delta, "∣LFC∣ ≤ δ", va="bottom", ha="right", fontsize=12)
+    return fig, f"True log fold changes with the band up to {delta:g} in grey. " + "; ".join(told) + "."
+
+
+def _dots(ax: Axes, groups: Mapping[str, Sequence[float]], live: Mapping[str, float]) -> None:
+    """One row of dots for each name, a dot per run; the live run as a ring."""
+    for row, (name, values) in enumerate(groups.items()):
+        jitter = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0]
+        ax.plot(values, row + np.asarray(jitter), "o", color=COLOUR["model"], ms=5, alpha=0.75)
+        ax.plot([np.median(values)] * 2, [row - 0.3, row + 0.3], color=COLOUR["truth"], lw=2)
+        if name in live:
+            ax.plot(live[name], row, "o", mfc="none", mec=COLOUR["highlight"], mew=2, ms=13)
+    ax.set_yticks(range(len(groups)), [*groups])
+    ax.set_ylim(len(groups) - 0.5, -0.5)
+    ax.grid(axis="x")
+
+
+def simulation(
+    auc: Mapping[str, Sequence[float]],
+    fdp: Mapping[str, Sequence[float]],
+    live_auc: Mapping[str, float],
+    live_fdp: Mapping[str, float],
+    target: float,
+) -> tuple[Figure, str]:
+    """AUC and realised false discovery proportion of each way to ask, a dot for each of R simulations."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.6))
+    _dots(left, auc, live_auc)
+    left.set(xlabel="AUC against the true LFC")
+    finding(left, "Ranking the changed genes first")
+    _dots(right, fdp, live_fdp)
+    right.axvline(target, color=COLOUR["wrong"], lw=1.5)
+    right.set(xlabel="false discoveries ÷ genes called", yticklabels=[])
+    right.set_xlim(-0.02, max(0.2, 1.1 * max(max(v) for v in fdp.values())))
+    right.annotate(f"nominal {target:g}", (target, len(fdp) / 2), (5, 0), va="center", textcoords="offset points",
+                   color=COLOUR["wrong"])  # fmt: skip
+    finding(right, "False discoveries, beside the nominal share")
+    told = [f"{name}: AUC {np.median(auc[name]):.3f}" for name in auc]
+    told += [f"{name}: false discoveries {np.median(fdp[name]):.3f}, at most {max(fdp[name]):.3f}" for name in fdp]
+    runs = max(len(values) for values in auc.values())
+    return fig, f"Dots for {runs} simulations, ring for the live one; medians: " + "; ".join(told) + "."
+
+
+def calibration(table: pd.DataFrame) -> tuple[Figure, str]:
+    """Stated probability against the realised share: columns over, predicted, realised, n_genes, a row per bin."""
+    fig, ax = plt.subplots(figsize=(6.6, 6.2))
+    ax.plot([0, 1], [0, 1], color=COLOUR["truth"], lw=1)
+    told = []
+    for (name, bins), colour, marker in zip(
+        table.groupby("over", sort=True), (COLOUR["model"], COLOUR["other"]), "os", strict=False
+    ):
+        ax.plot(bins["predicted"], bins["realised"], color=colour, lw=1)
+        size = 25 + 2 * np.sqrt(bins["n_genes"])
+        low = bins["n_genes"][bins["predicted"] < 0.2].sum()
+        label = f"over {name}: {low:,} of {bins['n_genes'].sum():,} genes below 0.2"
+        ax.scatter(bins["predicted"], bins["realised"], size, color=colour, marker=marker, label=label)
+        for x, y, n in bins[["predicted", "realised", "n_genes"]][bins["predicted"] >= 0.2].itertuples(index=False):
+            shift, ha, va = ((9, -4), "left", "top") if marker == "o" else ((-9, 5), "right", "bottom")
+            ax.annotate(f"{n:,.0f}", (x, y), shift, textcoords="offset points", color=colour, fontsize=11, ha=ha, va=va)
+        pairs = zip(bins["predicted"], bins["realised"], strict=True)
+        told.append(f"over {name}: " + ", ".join(f"{stated:.2f} stated {true:.2f} true" for stated, true in pairs))
+    ax.set(xlabel="stated p(∣LFC∣ > δ)", ylabel="share truly changed", aspect="equal")
+    ax.set(xlim=(-0.12, 1.2), ylim=(-0.12, 1.12))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), markerscale=0.6)
+    finding(ax, "Are the probabilities right?")
+    return fig, "Stated probability against realised share, size by number of genes. " + "; ".join(told) + "."
+
+
+def null_probabilities(
+    proba: Mapping[str, NDArray], wilcoxon: NDArray, n_called: Mapping[str, int]
+) -> tuple[Figure, str]:
+    """Where no gene differs: p of each way to ask (name → (G,)), and Wilcoxon's p-values (G,), as histograms."""
+    fig, axes = plt.subplots(1, len(proba) + 1, figsize=(11.5, 4.4))
+    bins = np.linspace(0, 1, 21).tolist()
+    told = []
+    for ax, (name, p) in zip(axes, proba.items(), strict=False):
+        ax.hist(p, bins, color=COLOUR["model"], weights=np.full(len(p), 1 / len(p)))
+        ax.set(xlabel="p(∣LFC∣ > δ)", xlim=(0, 1))
+        ax.set_title(f"{name}: {n_called[name]:,}\nof {len(p):,} genes called")
+        told.append(f"{name}: largest probability {p.max():.3f}, {n_called[name]} of {len(p)} genes called")
+    axes[-1].hist(wilcoxon, bins, color=COLOUR["wrong"], weights=np.full(len(wilcoxon), 1 / len(wilcoxon)))
+    axes[-1].axhline(1 / 20, color=COLOUR["truth"], lw=1.2, ls="--")
+    axes[-1].text(0.62, 1 / 20, "if nothing differed", ha="center", va="bottom", fontsize=12)
+    axes[-1].set(xlabel="p-value", xlim=(0, 1))
+    axes[-1].set_title(f"Wilcoxon: {n_called['Wilcoxon']:,}\nof {len(wilcoxon):,} genes called")
+    axes[0].set_ylabel("share of genes")
+    told.append(f"Wilcoxon: {n_called['Wilcoxon']} of {len(wilcoxon)} genes called")
+    return fig, "One cell type in two halves, one thinned: histograms over genes. " + "; ".join(told) + "."
+
+
+def volcanoes(tables: Mapping[str, pd.DataFrame], called: str, named: Collection[str]) -> tuple[Figure, str]:
+    """LFC against p(∣LFC∣ > δ), a panel for each way to ask; ``called``: the column of the genes called."""
+    fig, axes = plt.subplots(1, len(tables), figsize=(11.5, 5.2), sharey=True, sharex=True)
+    told = []
+    for ax, (name, table) in zip(np.atleast_1d(axes), tables.items(), strict=True):
+        hit = table[called].to_numpy(bool)
+        for mask, colour in ((~hit, NOT_CALLED), (hit, CALLED)):
+            part = table[mask]
+            ax.scatter(part["lfc_mean"], part["proba_de"], s=7, color=colour, rasterized=True)
+        marked = table.loc[[gene for gene in named if gene in table.index]]
+        ax.scatter(marked["lfc_mean"], marked["proba_de"], s=26, color=COLOUR["highlight"])
+        for side in (marked[marked["lfc_mean"] < 0], marked[marked["lfc_mean"] >= 0]):
+            names = side.sort_values("lfc_mean")
+            for row, (gene, x) in enumerate(names["lfc_mean"].items()):
+                ax.annotate(
+                    str(gene),
+                    (x, names["proba_de"][gene]),
+                    (x, 1.07 + 0.075 * row),
+                    fontsize=10.5,
+                    ha="center",
+                    arrowprops={"arrowstyle": "-", "color": "#8a8a8a", "lw": 0.6},
+                )
+        ax.set(xlabel="LFC, log₂ (posterior mean)", ylim=(-0.03, 1.5), yticks=np.linspace(0, 1, 6))
+        ax.set_title(f"{name}: {hit.sum():,} genes called")
+        told.append(f"{name}: {hit.sum():,} of {len(table):,} genes called")
+    np.atleast_1d(axes)[0].set_ylabel("p(∣LFC∣ > δ)")
+    low, high = np.atleast_1d(axes)[0].get_xlim()
+    np.atleast_1d(axes)[0].set_xlim(low - 0.7, high + 0.7)  # room for the outermost names
+    marks = ", ".join(f"{gene} {x:+.1f}" for gene, x in marked["lfc_mean"].items())
+    return fig, f"Volcano plots, LFC against its probability. {'; '.join(told)}. Known markers' LFC: {marks}."
+
+
+def likelihoods(tables: Mapping[str, pd.DataFrame], rare: float) -> tuple[Figure, str]:
+    """LFC of ρ against the LFC of the plain mean counts per molecule, one panel for each likelihood."""
+    fig, axes = plt.subplots(1, len(tables), figsize=(11.5, 4.8), sharex=True, sharey=True)
+    told = []
+    for ax, (name, table) in zip(axes, tables.items(), strict=True):
+        c = table["pseudocounts"]
+        plain = np.log2(table["rate1"] + c) - np.log2(table["rate2"] + c)
+        seldom = (table[["non_zeros_proportion1", "non_zeros_proportion2"]].max(axis=1) < rare).to_numpy()
+        for mask, colour, text in (
+            (~seldom, COLOUR["model"], "other genes"),
+            (seldom, COLOUR["wrong"], f"seen in < 1 of {round(1 / rare)} cells"),
+        ):
+            ax.scatter(plain[mask], table["lfc_mean"][mask], s=7, color=colour, label=text, rasterized=True)
+        ax.axline((0, 0), slope=1, color=COLOUR["truth"], lw=1)
+        error = float(np.sqrt(np.mean((table["lfc_mean"] - plain)[seldom] ** 2)))
+        ax.set(xlabel="LFC of counts per molecule")
+        ax.set_title(f"{name}: rarely seen genes off by {error:.2f}, rms")
+        told.append(f"{name}: root mean square distance from the diagonal, rarely seen genes, {error:.2f}")
+    axes[0].set_ylabel("LFC of ρ, log₂")
+    axes[0].legend(loc="upper left", markerscale=2.5)
+    return fig, "LFC of the models' ρ against the LFC of plain rates. " + "; ".join(told) + "."
+
+
+def top_genes(table: pd.DataFrame, expected: Collection[str]) -> tuple[Figure, str]:
+    """The genes of ``table`` in its order: LFC with ± 2 posterior standard deviations; expected ones in colour."""
+    fig, ax = plt.subplots(figsize=(11, 4.8))
+    hit = np.array([gene in expected for gene in table.index])
+    for mask, colour, text in ((hit, COLOUR["model"], "expected"), (~hit, COLOUR["reference"], "not on our list")):
+        x = np.flatnonzero(mask)
+        part = table[mask]
+        ax.errorbar(x, part["lfc_mean"], 2 * part["lfc_std"], fmt="o", color=colour, lw=2, label=text)
+    ax.set_xticks(range(len(table)), [*table.index], rotation=90, fontsize=11)
+    for tick, inside in zip(ax.get_xticklabels(), hit, strict=True):
+        tick.set_color(COLOUR["model"] if inside else "#4d4d4d")
+        tick.set_fontweight("bold" if inside else "normal")
+    ax.set(ylabel="LFC, log₂", ylim=(0, None), xlim=(-0.7, len(table) - 0.3))
+    ax.grid(axis="y")
+    ax.legend(loc="upper right")
+    finding(ax, f"{hit.sum()} of the {len(expected)} expected genes among the first {len(table)}")
+    return fig, (
+        f"The first {len(table)} called genes by LFC, from {table['lfc_mean'].iloc[0]:.1f} to "
+        f"{table['lfc_mean'].iloc[-1]:.1f}; {hit.sum()} of {len(expected)} interferon genes are among them: "
+        f"{', '.join(table.index[hit])}."
+    )
+
+
+def beside_wilcoxon(table: pd.DataFrame) -> tuple[Figure, str]:
+    """LFC of ρ against Wilcoxon's score, by who calls the gene: columns lfc_mean, score, ours, theirs."""
+    ours, theirs = table["ours"].to_numpy(bool), table["theirs"].to_numpy(bool)
+    fig, ax = plt.subplots(figsize=(10, 5))
+    told = []
+    for mask, colour, text in (
+        (~ours & ~theirs, NOT_CALLED, "neither"),
+        (ours & theirs, COLOUR["model"], "both"),
+        (ours & ~theirs, COLOUR["other"], "scVI alone"),
+        (~ours & theirs, COLOUR["highlight"], "Wilcoxon alone"),
+    ):
+        part = table[mask]
+        ax.scatter(
+            part["score"], part["lfc_mean"], s=12, color=colour, label=f"{text}: {mask.sum():,}", rasterized=True
+        )
+        told.append(f"{text} {mask.sum():,}")
+    ax.axhline(0, color=COLOUR["truth"], lw=0.8)
+    ax.axvline(0, color=COLOUR["truth"], lw=0.8)
+    ax.set(xlabel="Wilcoxon score: how sure (standard errors)", ylabel="LFC of ρ, log₂: how much")
+    ax.legend(loc="upper left", title="called by", markerscale=2)
+    rank = float(table["lfc_mean"].corr(table["score"], method="spearman"))
+    finding(ax, "One axis measures size, the other evidence: they agree in sign more than in order")
+    return fig, f"LFC of ρ against Wilcoxon's score, rank correlation {rank:.2f}. Called by: {', '.join(told)}."
+
+
+def two_seeds(first: pd.DataFrame, second: pd.DataFrame, called: str) -> tuple[Figure, str]:
+    """LFC of the same genes from two trainings that differ in their seed."""
+    second = second.loc[first.index]
+    a, b = first[called].to_numpy(bool), second[called].to_numpy(bool)
+    fig, ax = plt.subplots(figsize=(6.8, 5.4))
+    for mask, colour, text in (
+        (~a & ~b, NOT_CALLED, "by neither"),
+        (a & b, COLOUR["model"], "by both"),
+        (a ^ b, COLOUR["wrong"], "by one"),
+    ):
+        ax.scatter(first["lfc_mean"][mask], second["lfc_mean"][mask], s=10, color=colour, rasterized=True,
+                   label=f"called {text}: {mask.sum():,}")  # fmt: skip
+    ax.axline((0, 0), slope=1, color=COLOUR["truth"], lw=1)
+    ax.set(xlabel="LFC, seed 0", ylabel="LFC, seed 1")
+    ax.legend(loc="upper left", markerscale=2)
+    finding(ax, "Large changes repeat; the margin of the list does not")
+    rank = float(first["lfc_mean"].corr(second["lfc_mean"], method="spearman"))
+    return fig, (
+        f"LFC of {len(first):,} genes from two seeds, rank correlation {rank:.3f}: {(a & b).sum():,} called by both, "
+        f"{(a ^ b).sum():,} by one."
+    )
+
+
+def donors(shares: pd.DataFrame, level: float) -> tuple[Figure, str]:
+    """Share of unchanged genes with a p-value below ``level`` (columns: tests) against cells per donor (index)."""
+    fig, ax = plt.subplots(figsize=(9.5, 4.6))
+    for (name, values), colour in zip(shares.items(), (COLOUR["wrong"], COLOUR["model"]), strict=False):
+        ax.plot(shares.index, values, marker="o", color=colour, label=str(name))
+    ax.axhline(level, color=COLOUR["truth"], lw=1, ls="--")
+    ax.set_xscale("log")
+    ax.set_xticks(shares.index, [f"{n}" for n in shares.index])
+    ax.minorticks_off()
+    ax.set(
+        xlabel="cells per donor (three donors against three)", ylabel=f"unchanged genes with p < {level:g}", ylim=(0, 1)
+    )
+    ax.grid(axis="y")
+    finding(ax, "More cells of the same donors: more false certainty")
+    label_lines(ax)
+    told = [f"{name}: {values.iloc[0]:.2f} to {values.iloc[-1]:.2f}" for name, values in shares.items()]
+    return fig, (
+        f"Share of unchanged genes with p below {level:g}, {shares.index[0]} to {shares.index[-1]} cells per donor. "
+        + "; ".join(told)
+        + "."
+    )
