@@ -31,7 +31,7 @@ def logged_shares(shares: np.ndarray, expected: Mapping[int, np.ndarray], target
     told = ", ".join(f"{mean[at]:.2f} at ℓ = {size:,}" for size, mean in expected.items())
     return fig, (
         f"Expected log1p value against the true share, three library sizes. At a share of one in ten thousand it is "
-        f"{told}, where the logarithm of the true share is {target[at]:.2f}."
+        f"{told}, where log(1 + 10⁴ρ) is {target[at]:.2f}."
     )
 
 
@@ -71,30 +71,12 @@ def nb_family(x: np.ndarray, pmfs: Mapping[str, np.ndarray], mean: np.ndarray, v
     for (name, variance), colour in zip(variances.items(), colours, strict=True):
         right.loglog(mean, variance, color=colour, label=name)
     right.set(xlabel="mean μ (log scale)", ylabel="variance μ + μ²/θ (log scale)")
-    finding(right, "Below μ = θ an NB is nearly Poisson")
+    finding(right, "Far below μ = θ an NB is nearly Poisson")
     label_lines(right)
     told = ", ".join(f"{name}: {variance[-1]:,.0f}" for name, variance in variances.items())
     return fig, (
         f"Left: probabilities of counts with equal means, from skewed at small θ to the Poisson's bell. Right: "
         f"variance against mean; at a mean of {mean[-1]:g} it is {told}."
-    )
-
-
-def swapped(x: np.ndarray, right_pmf: np.ndarray, wrong_pmf: np.ndarray, means: tuple[float, float]) -> \
-        tuple[Figure, str]:  # fmt: skip
-    """SciPy's pmf with p as it should be, and with 1 − p."""
-    fig, ax = plt.subplots()
-    for pmf, mean, colour, name, shift in (
-        (right_pmf, means[0], COLOUR["model"], "p = θ/(θ+μ)", -0.2),
-        (wrong_pmf, means[1], COLOUR["wrong"], "p = μ/(θ+μ)", 0.2),
-    ):
-        ax.bar(x + shift, pmf, width=0.4, color=colour, label=f"{name}: mean {mean:g}")
-    ax.set(xlabel="count x", ylabel="probability", xlim=(-0.6, 15.5))
-    ax.legend(loc="upper right")
-    finding(ax, "Swap p and 1 − p: another mean, and no error")
-    return fig, (
-        f"Bars of two negative binomials in SciPy: with p = θ/(θ+μ) the mean is {means[0]:g}, with the two swapped "
-        f"{means[1]:g}, and a zero has probability {wrong_pmf[0]:.2f} instead of {right_pmf[0]:.2f}."
     )
 
 
@@ -124,7 +106,7 @@ def loss_terms(history: pd.DataFrame, kept: int) -> tuple[Figure, str]:
     first, last = (history["validation_reconstruction"].iloc[i] for i in (0, -1))
     left.set_ylim(history["train_reconstruction"].min() - 0.05 * (first - last), first + 0.05 * (first - last))
     left.text(kept, left.get_ylim()[1], "kept ", color=GREY, ha="right", va="top")
-    finding(left, "Reconstruction: validation levels off")
+    finding(left, "Validation levels off")
     finding(right, "The KL falls first, then rises")
     label_lines(left)
     label_lines(right)
@@ -198,7 +180,10 @@ def zeros(mean: np.ndarray, observed: np.ndarray, replicas: Mapping[str, np.ndar
         ax.set(xscale="log", xlabel="mean count (log scale)")
         lacking = gap[mean >= COMMON].mean()
         told.append(f"{name} {lacking:+.3f}")
-        finding(ax, f"{name}: common genes {lacking:+.3f}".replace("-", "−"))
+        ax.axvspan(COMMON, 1.5 * mean.max(), color=GREY, alpha=0.12, lw=0)
+        ax.text(0.98, 0.98, "common genes", transform=ax.transAxes, ha="right", va="top", fontsize=11)
+        few = "few" if lacking < 0 else "many"
+        finding(ax, f"{name}: too {few} zeros, {lacking:+.3f}".replace("-", "−"))
     axes[0].set_ylabel("zero fraction:\nreplica minus data")
     return fig, (
         "Zero fraction of replicas minus that of held-out data against mean count, genes scattered around zero. Mean "
@@ -220,7 +205,7 @@ def dispersions(mean: np.ndarray, theta: np.ndarray, names: Mapping[str, int]) -
     for name, position in names.items():
         ax.annotate(name, (mean[position], theta[position]), xytext=(8, -4), textcoords="offset points", fontsize=11)
     ax.legend(loc="upper left", markerscale=2, handletextpad=0.2)
-    finding(ax, "Rare genes hardly leave the θ they started with")
+    finding(ax, "The rarer the gene, the closer θ stays to its start")
     return fig, (
         f"Learned θ against mean count. Common genes: median {np.median(theta[common]):.2f}, middle half "
         f"{np.quantile(theta[common], 0.25):.2f} to {np.quantile(theta[common], 0.75):.2f}. The others: median "
@@ -252,7 +237,7 @@ def likelihood_differences(
     ax.set(ylim=(len(rows) - 0.4, -0.6), xlabel="Poisson minus NB, nats per held-out cell")
     finding(ax, "Held-out cells prefer the NB, in every seed")
     bars = right.barh(range(len(by_count)), [*by_count.values()], color=COLOUR["highlight"], height=0.6)
-    right.bar_label(bars, fmt="%+.0f", padding=4, fontsize=12)
+    right.bar_label(bars, [f"{part:+.0f}".replace("-", "−") for part in by_count.values()], padding=4, fontsize=12)
     right.axvline(0, color=BLACK, lw=1.2)
     right.set_yticks(range(len(by_count)), [*by_count])
     right.set(ylim=(len(by_count) - 0.4, -0.6), xlabel="part of it, nats per cell", ylabel="size of the count x")
