@@ -30,7 +30,7 @@ def test_the_graph_draws_an_arrow_per_neighbour_and_an_edge_per_pair():
     assert len(left.patches) == 4
     edges = [(line.get_linestyle(), sorted(line.get_xdata())) for line in right.get_lines()]
     assert sorted(edges) == [("-", [0, 1]), ("-", [5, 6]), ("--", [1, 6])]
-    assert "3 edges in 2 clusters, 1 edges run between" in alt
+    assert "3 edges in 2 clusters, 1 of them between" in alt
     assert "3 edges, 1 of them cut" in right.get_title(loc="left")
 
 

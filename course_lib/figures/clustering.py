@@ -50,7 +50,7 @@ def from_points_to_graph(points: np.ndarray, neighbours: np.ndarray, clusters: n
     finding(right, f"{len(edges)} edges, {len(crossing)} of them cut (dashed)")
     return fig, (
         f"Left, {len(points)} points with arrows to their {neighbours.shape[1]} nearest neighbours; right, the graph "
-        f"of {len(edges)} edges in {clusters.max() + 1} clusters, {len(crossing)} edges run between clusters."
+        f"of {len(edges)} edges in {clusters.max() + 1} clusters, {len(crossing)} of them between clusters."
     )
 
 
@@ -112,6 +112,7 @@ def methods_compared(
             ax.margins(x=0.12)
             ax.grid(axis="x")
         row[0].set_title(title)
+    fig.supxlabel("dots: one for each seed;  diamond and bar: their mean and its 95 % interval", fontsize=12)
     return fig, "Scores by method, mean and 95 % interval over seeds: " + "; ".join(told) + "."
 
 
@@ -132,17 +133,17 @@ def resolution_sweep(table: pd.DataFrame, n_types: int) -> tuple[Figure, str]:
         n for n in (2, 5, 10, 20, 50, 100) if table["n_clusters"].min() / 1.5 <= n <= table["n_clusters"].max() * 1.5
     ]
     left.set_yticks(ticks, [str(n) for n in ticks])
-    left.minorticks_off()
     left.set(ylabel="clusters found")
     right.semilogx(table.index, table["nmi"], "s-", color=COLOUR["other"], label="NMI")
     right.semilogx(table.index, table["ari"], "o-", color=COLOUR["model"], label="ARI")
-    right.set(ylabel="agreement with the published types", ylim=(0, 1))
+    right.set(ylabel="agreement with the types", ylim=(0, 1))
     for ax in (left, right):
         ax.set_xticks(table.index, [f"{gamma:g}" for gamma in table.index])
+        ax.minorticks_off()
         ax.set_xlabel("resolution γ")
     finding(left, "How many clusters? You choose")
     finding(right, "ARI minds splitting more than NMI")
-    label_lines(right)
+    label_lines(right, gap=0.025)
     low, high, best = table.iloc[0], table.iloc[-1], table["ari"].idxmax()
     return fig, (
         f"From γ = {table.index[0]:g} to {table.index[-1]:g} Leiden finds {low['n_clusters']:.0f} to "
@@ -159,7 +160,7 @@ def maps(pictures: Mapping[str, np.ndarray], labels: np.ndarray, told: str) -> t
     for ax, (title, xy) in zip(axes[0], pictures.items(), strict=True):
         ax.scatter(*xy.T, s=3, c=[colour[name] for name in labels], rasterized=True)
         ax.set(xticks=[], yticks=[], xlabel="map axis 1", ylabel="map axis 2")
-        finding(ax, title)
+        ax.set_title(title)
     for name in names:
         axes[0, -1].scatter([], [], s=45, color=colour[name], label=name)
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
@@ -179,6 +180,7 @@ def map_distances(real: np.ndarray, drawn: Mapping[str, np.ndarray]) -> tuple[Fi
         ax.set_title(f"{name}:\nrank correlation {rank:.2f}")
         told.append(f"{name} {rank:.2f}")
     axes[0, 0].set_ylabel("distance on the map ÷ its mean")
+    axes[0, 0].text(0.03, 0.97, "dashed: in proportion", transform=axes[0, 0].transAxes, va="top")
     return fig, (
         f"Distances between {len(real)} pairs of type centres, map against latent space; rank correlation "
         + ", ".join(told)
@@ -199,7 +201,7 @@ def clusters_of_noise(
     axes[1].set(xlabel="UMAP 1", ylabel="UMAP 2")
     n_codes, n_map = len(np.unique(of_codes)), len(np.unique(of_map))
     finding(axes[0], f"One Gaussian: {n_codes} clusters")
-    finding(axes[1], f"Cut on its UMAP: {n_map} neat patches")
+    finding(axes[1], f"Cut on its UMAP: {n_map} neat patches (colours repeat)")
     return fig, (
         f"{len(plane):,} draws from one Gaussian. Left, principal components coloured by {n_codes} Leiden clusters, "
         f"all mixed; right, its UMAP coloured by {n_map} clusters of the map, patches side by side."
@@ -220,6 +222,7 @@ def marker_dots(shares: pd.DataFrame, means: pd.DataFrame) -> tuple[Figure, str]
     ax.set_xticks(range(shares.shape[1]), shares.columns, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(shares)), shares.index)
     ax.set(xlim=(-0.6, shares.shape[1] - 0.4), ylim=(len(shares) - 0.4, -0.6))
+    ax.set_xlabel("gene (the largest dots: seen in every cell of the cluster)")
     fig.colorbar(dots, ax=ax, label="mean expression ÷\nlargest of the column", boundaries=np.linspace(0, 1, 101),
                  ticks=[0, 0.5, 1], pad=0.02)  # fmt: skip
     finding(ax, "A few genes name each cluster (dot area: share of cells)")
