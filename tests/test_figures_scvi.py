@@ -178,10 +178,3 @@ def test_paired_differences_keep_their_intervals():
     ends = [tuple(segment[:, 0]) for segment in bars.lines[2][0].get_segments()]
     assert ends == [(-2.0, 0.0), (1.5, 2.5)]
     assert "-1.00 to +2.00 nats over 2 seeds" in alt
-
-
-def test_the_warmup_stops_short():
-    fig, alt = draw.warmup(epochs=250, length=400, final=0.625)
-    reached = max(line.get_ydata()[-1] for line in fig.axes[0].get_lines() if len(line.get_xdata()) == 250)
-    assert reached == 0.625
-    assert "0.625, below one" in alt
