@@ -28,7 +28,7 @@ def two_cells(rho_a: Mapping[str, NDArray], rho_b: Mapping[str, NDArray], names:
             ax.hist(values, bins, color=colour, alpha=0.65, label=name)
         ax.set(xlabel="log₁₀ ρ")
         above = float((rho_a[gene] > rho_b[gene]).mean())
-        ax.set_title(f"{gene}\np(ρ_a > ρ_b) = {above:.3f}")
+        ax.set_title(f"{gene}\n$p(ρ_a > ρ_b)$ = {above:.3f}")
         told.append(f"{gene} {above:.3f}")
     first = np.atleast_1d(axes)[0]
     first.set_ylabel("posterior draws")
@@ -50,10 +50,10 @@ def growing_groups(shares: pd.DataFrame) -> tuple[Figure, str]:
     ax.set_xscale("log", base=2)
     ax.set_xticks(shares.index, [f"{n}" for n in shares.index])
     ax.minorticks_off()
-    ax.set(xlabel="cells in each group", ylabel="share of genes that pass", ylim=(-0.03, 1.03))
+    ax.set(xlabel="cells in each group", ylabel="share of genes that pass", ylim=(-0.09, 1.03))
     ax.grid(axis="y")
-    finding(ax, "Over means, ∣BF∣ ≥ 3 passes ever more genes as cells are added")
-    label_lines(ax)
+    finding(ax, "More cells, more genes: over means ∣log BF∣ ≥ 3 does not settle")
+    label_lines(ax, gap=0.02)
     told = [f"{name}: {values.iloc[0]:.2f} to {values.iloc[-1]:.2f}" for name, values in shares.items()]
     return fig, (
         f"Share of genes that pass a threshold, from {shares.index[0]} to {shares.index[-1]} cells in each group. "
@@ -135,14 +135,16 @@ def simulation(
     fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.6))
     _dots(left, auc, live_auc)
     left.set(xlabel="AUC against the true LFC")
-    finding(left, "Ranking the changed genes first")
+    weak = [f"“{name}”" for name, values in auc.items() if np.median(values) < 0.9]
+    finding(left, f"{'All but ' + ' and '.join(weak) if weak else 'All'} rank the changed genes first")
     _dots(right, fdp, live_fdp)
     right.axvline(target, color=COLOUR["wrong"], lw=1.5)
     right.set(xlabel="false discoveries ÷ genes called", yticklabels=[])
     right.set_xlim(-0.02, max(0.2, 1.1 * max(max(v) for v in fdp.values())))
     right.annotate(f"nominal {target:g}", (target, len(fdp) / 2), (5, 0), va="center", textcoords="offset points",
                    color=COLOUR["wrong"])  # fmt: skip
-    finding(right, "False discoveries, beside the nominal share")
+    above = sum(np.mean(values) > target for values in fdp.values())
+    finding(right, f"False discoveries above {target:g} on average in {above} of {len(fdp)} ways to ask")
     told = [f"{name}: AUC {np.median(auc[name]):.3f}" for name in auc]
     told += [f"{name}: false discoveries {np.median(fdp[name]):.3f}, at most {max(fdp[name]):.3f}" for name in fdp]
     runs = max(len(values) for values in auc.values())
@@ -153,7 +155,7 @@ def calibration(table: pd.DataFrame) -> tuple[Figure, str]:
     """Stated probability against the realised share: columns over, predicted, realised, n_genes, a row per bin."""
     fig, ax = plt.subplots(figsize=(6.6, 6.2))
     ax.plot([0, 1], [0, 1], color=COLOUR["truth"], lw=1)
-    told = []
+    told, extreme = [], []
     for (name, bins), colour, marker in zip(
         table.groupby("over", sort=True), (COLOUR["model"], COLOUR["other"]), "os", strict=False
     ):
@@ -165,12 +167,14 @@ def calibration(table: pd.DataFrame) -> tuple[Figure, str]:
         for x, y, n in bins[["predicted", "realised", "n_genes"]][bins["predicted"] >= 0.2].itertuples(index=False):
             shift, ha, va = ((9, -4), "left", "top") if marker == "o" else ((-9, 5), "right", "bottom")
             ax.annotate(f"{n:,.0f}", (x, y), shift, textcoords="offset points", color=colour, fontsize=11, ha=ha, va=va)
+        near = bins["n_genes"][(bins["predicted"] < 0.05) | (bins["predicted"] >= 0.95)].sum()
+        extreme.append(f"{near:,} genes over {name}")
         pairs = zip(bins["predicted"], bins["realised"], strict=True)
         told.append(f"over {name}: " + ", ".join(f"{stated:.2f} stated {true:.2f} true" for stated, true in pairs))
     ax.set(xlabel="stated p(∣LFC∣ > δ)", ylabel="share truly changed", aspect="equal")
-    ax.set(xlim=(-0.12, 1.2), ylim=(-0.12, 1.12))
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), markerscale=0.6)
-    finding(ax, "Are the probabilities right?")
+    ax.set(xlim=(-0.1, 1.14), ylim=(-0.1, 1.1))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), markerscale=0.6, title="at a point: genes in its bin")
+    finding(ax, f"p within 0.05 of 0 or 1: {', '.join(extreme)}")
     return fig, "Stated probability against realised share, size by number of genes. " + "; ".join(told) + "."
 
 
@@ -219,6 +223,7 @@ def volcanoes(tables: Mapping[str, pd.DataFrame], called: str, named: Collection
                     arrowprops={"arrowstyle": "-", "color": "#8a8a8a", "lw": 0.6},
                 )
         ax.set(xlabel="LFC, log₂ (posterior mean)", ylim=(-0.03, 1.5), yticks=np.linspace(0, 1, 6))
+        ax.spines["left"].set_bounds(0, 1)  # above it there are names, no probabilities
         ax.set_title(f"{name}: {hit.sum():,} genes called")
         told.append(f"{name}: {hit.sum():,} of {len(table):,} genes called")
     np.atleast_1d(axes)[0].set_ylabel("p(∣LFC∣ > δ)")
@@ -243,7 +248,7 @@ def likelihoods(tables: Mapping[str, pd.DataFrame], rare: float) -> tuple[Figure
             ax.scatter(plain[mask], table["lfc_mean"][mask], s=7, color=colour, label=text, rasterized=True)
         ax.axline((0, 0), slope=1, color=COLOUR["truth"], lw=1)
         error = float(np.sqrt(np.mean((table["lfc_mean"] - plain)[seldom] ** 2)))
-        ax.set(xlabel="LFC of counts per molecule")
+        ax.set(xlabel="LFC of the plain rate: gene's molecules ÷ all")
         ax.set_title(f"{name}: rarely seen genes off by {error:.2f}, rms")
         told.append(f"{name}: root mean square distance from the diagonal, rarely seen genes, {error:.2f}")
     axes[0].set_ylabel("LFC of ρ, log₂")
@@ -263,7 +268,7 @@ def top_genes(table: pd.DataFrame, expected: Collection[str]) -> tuple[Figure, s
     for tick, inside in zip(ax.get_xticklabels(), hit, strict=True):
         tick.set_color(COLOUR["model"] if inside else "#4d4d4d")
         tick.set_fontweight("bold" if inside else "normal")
-    ax.set(ylabel="LFC, log₂", ylim=(0, None), xlim=(-0.7, len(table) - 0.3))
+    ax.set(ylabel="LFC, log₂ (± 2 posterior sd)", ylim=(0, None), xlim=(-0.7, len(table) - 0.3))
     ax.grid(axis="y")
     ax.legend(loc="upper right")
     finding(ax, f"{hit.sum()} of the {len(expected)} expected genes among the first {len(table)}")
@@ -328,11 +333,14 @@ def donors(shares: pd.DataFrame, level: float) -> tuple[Figure, str]:
     for (name, values), colour in zip(shares.items(), (COLOUR["wrong"], COLOUR["model"]), strict=False):
         ax.plot(shares.index, values, marker="o", color=colour, label=str(name))
     ax.axhline(level, color=COLOUR["truth"], lw=1, ls="--")
+    ax.text(0.5, level, f"nominal {level:g}", va="top", ha="center", fontsize=11, transform=ax.get_yaxis_transform())
     ax.set_xscale("log")
     ax.set_xticks(shares.index, [f"{n}" for n in shares.index])
     ax.minorticks_off()
     ax.set(
-        xlabel="cells per donor (three donors against three)", ylabel=f"unchanged genes with p < {level:g}", ylim=(0, 1)
+        xlabel="cells per donor (three donors against three)",
+        ylabel=f"share of genes with p < {level:g}",
+        ylim=(-0.05, 1.02),
     )
     ax.grid(axis="y")
     finding(ax, "More cells of the same donors: more false certainty")
