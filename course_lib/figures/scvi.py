@@ -188,7 +188,7 @@ def library_estimates(truth: Array, estimates: Mapping[str, Array], batch: NDArr
         ax.set(xscale="log", yscale="log", xlim=limits, ylim=limits, xlabel="true ℓ, molecules", aspect="equal")
         error = np.log(values) - np.log(truth)
         ax.text(
-            0.97, 0.04, f"mean of log error {error.mean():+.2f}\nits spread {error.std():.3f}",
+            0.97, 0.04, f"mean of log error {error.mean():+.2f}\nits spread {error.std():.3f}".replace("-", "−"),
             transform=ax.transAxes, ha="right", va="bottom",
         )  # fmt: skip
         finding(ax, name)
