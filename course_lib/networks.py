@@ -10,6 +10,31 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 
+def fully_connected(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers of the given sizes; ReLU and dropout after every one but the last.
+
+    Parameters
+    ----------
+    sizes : widths from input to output, at least two: ``[G, 512, 256, L]`` is an encoder.
+    dropout : the probability that a hidden unit is silenced while training, 0 ≤ dropout < 1.
+
+    Raises
+    ------
+    ValueError : fewer than two sizes, a size below 1, or a dropout outside [0, 1).
+    """
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(f"sizes: expected two or more widths ≥ 1, found {list(sizes)}; give input, hidden…, output.")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout: expected 0 ≤ dropout < 1, found {dropout}; it is a probability.")
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes[:-1]):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+    layers.append(nn.Linear(sizes[-2], sizes[-1]))  # no activation: the last layer may be any real number
+    return nn.Sequential(*layers)
+
+
 def hidden_layers(sizes: Sequence[int], dropout: float = 0.0, batch_norm: bool = False) -> nn.Sequential:
     """A trunk: a linear layer from each size to the next, each followed by ReLU, and by dropout where it is above zero.
 
@@ -37,24 +62,6 @@ def hidden_layers(sizes: Sequence[int], dropout: float = 0.0, batch_norm: bool =
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers)
-
-
-def fully_connected(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers of the given sizes; ReLU and dropout after every one but the last.
-
-    Parameters
-    ----------
-    sizes : widths from input to output, at least two: ``[G, 512, 256, L]`` is an encoder.
-    dropout : as in ``hidden_layers``.
-
-    Raises
-    ------
-    ValueError : fewer than two sizes, a size below 1, or a dropout outside [0, 1).
-    """
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"sizes: expected two or more widths ≥ 1, found {list(sizes)}; give input, hidden…, output.")
-    # No activation after the last layer: it may be any real number.
-    return nn.Sequential(*hidden_layers(sizes[:-1], dropout), nn.Linear(sizes[-2], sizes[-1]))
 
 
 class GaussianEncoder(nn.Module):
