@@ -72,7 +72,7 @@ def test_split_parts_are_disjoint_exhaustive_and_rounded_to_within_one_cell(n, w
 
 
 def test_a_part_that_rounding_leaves_empty_is_refused():
-    with pytest.raises(ValueError, match="n = 10 cells are too few for fractions .* one part would be empty"):
+    with pytest.raises(ValueError, match=r"n = 10 cells are too few for fractions .* one part would be empty"):
         split_indices(10, (0.15, 0.10, 0.10, 0.20, 0.45))  # the second would run from 1.5 to 2.5, both round to 2
 
 
