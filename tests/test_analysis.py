@@ -9,10 +9,10 @@ from torch import nn
 
 from course_lib.analysis.amortisation import fit_local_posteriors
 from course_lib.analysis.generation import energy_distance, nearest_neighbour_distance
-from course_lib.analysis.latent import evaluating, get_latent_representation, get_reconstruction
-from course_lib.analysis.neighbours import label_knn_accuracy
-from course_lib.analysis.reconstruction import pca_variance_explained, variance_explained
-from course_lib.analysis.subspace import largest_angle
+from course_lib.analysis.latent import get_latent_representation, get_reconstruction
+from course_lib.analysis.mixing import label_knn_accuracy
+from course_lib.analysis.reconstruction import largest_angle, pca_variance_explained, variance_explained
+from course_lib.contexts import evaluating
 from course_lib.data.cells import cells_from_expression
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.vae import VAE

@@ -53,3 +53,19 @@ def test_iwae_rises_with_k_from_the_elbo_towards_the_evidence():
 def test_iwae_refuses_weights_without_a_sample_axis():
     with pytest.raises(ValueError, match=r"log_weights: expected \(K, N\)"):
         iwae(torch.zeros(5))
+
+
+def test_further_terms_are_paid_in_full_and_keep_their_names():
+    costs = {"kl_u": torch.tensor([1.0, 2.0]), "kl_background": torch.tensor([0.5, 0.0])}
+    bound = ELBO(torch.tensor([-3.0, -4.0]), torch.tensor([1.0, 1.0]), torch.tensor([0.25, 0.75]), costs)
+    np.testing.assert_allclose(bound.value, [-5.75, -7.75])
+    terms = bound.loss(kl_weight=0.5)
+    assert list(terms) == ["loss", "reconstruction", "kl_z", "kl_library", "kl_u", "kl_background"]
+    assert float(terms["loss"]) == 3.5 + 0.5 * 1.0 + 0.5 + 1.5 + 0.25
+    assert float(terms["kl_u"]) == 1.5
+
+
+@pytest.mark.parametrize("name", ["loss", "reconstruction", "kl_z", "kl_library"])
+def test_a_further_term_may_not_take_the_name_of_another(name):
+    with pytest.raises(ValueError, match=f"further: expected names of its own.*{name}.*rename"):
+        ELBO(torch.zeros(2), torch.zeros(2), further={name: torch.zeros(2)})

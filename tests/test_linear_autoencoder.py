@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from course_lib.analysis.subspace import largest_angle
+from course_lib.analysis.reconstruction import largest_angle
 from course_lib.data.cells import cells_from_expression
 from course_lib.models.linear import TiedLinearAutoencoder
 from course_lib.training.fit import fit

@@ -9,10 +9,9 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from course_lib.data.cells import Cells, cells_from_counts
+from course_lib.data.cells import Cells, cells_from_counts, log_total
 from course_lib.data.scvi_process import simulate
 from course_lib.models.scvi import SCVI, LibraryPrior, log_library_moments
-from course_lib.models.scvi_simplified import log_total
 from course_lib.probability.bounds import iwae
 from course_lib.probability.quadrature import Grid
 from course_lib.training.fit import fit

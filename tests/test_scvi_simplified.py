@@ -7,9 +7,9 @@ import scipy.stats
 import torch
 from torch.distributions import Normal
 
-from course_lib.data.cells import Cells, cells_from_counts
+from course_lib.data.cells import Cells, cells_from_counts, log_total
 from course_lib.data.scvi_process import simulate
-from course_lib.models.scvi_simplified import SimplifiedSCVI, log_total
+from course_lib.models.scvi_simplified import SimplifiedSCVI
 from course_lib.probability import quadrature
 from course_lib.probability.bounds import iwae
 from course_lib.probability.quadrature import Grid

@@ -13,13 +13,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from course_lib.contexts import seeded
+from course_lib.data.split import split_indices
 from course_lib.training import progress as progress_module
-from course_lib.training import split_indices
+from course_lib.training.fit import kl_weight_at, minibatches
 from course_lib.training.history import History
-from course_lib.training.minibatches import minibatches
 from course_lib.training.progress import Progress, outcome
-from course_lib.training.rng import seeded
-from course_lib.training.warmup import kl_weight_at
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ Axes: G genes. Nothing here knows where the probabilities come from.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-EPS = 1e-8  # keeps log(0) out: |log Bayes factor| ≤ log(1/EPS) = 18.42
+CLIP = 1e-8  # keeps log(0) out: |log Bayes factor| ≤ log(1/CLIP) = 18.42
 STRONG = 3.0  # |log Bayes factor| from here on: a probability of at least .953
 
 
@@ -19,10 +19,10 @@ def log_bayes_factor(proba: ArrayLike) -> NDArray[np.float64]:
 
     Returns
     -------
-    The same shape, within ±18.42: ``EPS`` is added to both probabilities, since K draws cannot tell 1 from 1 − 1/2K.
+    The same shape, within ±18.42: ``CLIP`` is added to both probabilities, since K draws cannot tell 1 from 1 − 1/2K.
     """
     p = _probabilities(proba)
-    return np.log(p + EPS) - np.log(1 - p + EPS)
+    return np.log(p + CLIP) - np.log(1 - p + CLIP)
 
 
 def posterior_expected_fdr(proba: ArrayLike) -> NDArray[np.float64]:

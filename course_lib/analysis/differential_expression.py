@@ -37,11 +37,10 @@ from torch import Tensor
 from course_lib.analysis.bayes_decision import STRONG, called_at, check_fdr_target, log_bayes_factor
 from course_lib.analysis.gate import check_cells
 from course_lib.analysis.groups import group_positions
-from course_lib.analysis.latent import evaluating
 from course_lib.analysis.posterior import CHUNK, get_rho
 from course_lib.analysis.protocol import CountModel
+from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells
-from course_lib.training.rng import seeded
 
 Draws = Iterator[tuple[Tensor, Tensor]]  # (k, G) of group 1 and (k, G) of group 2, some draws at a time
 COUNTING_NOISE = 0.125  # of a log₂ fold change: standard deviation that the default pseudocount tolerates

@@ -4,6 +4,7 @@ Axes: N cells, G genes, B batches. A model knows its ``genes`` and ``batches`` b
 would be read as another gene, without an error and with plausible numbers, so it is refused here.
 """
 
+from dataclasses import replace
 from itertools import compress
 from typing import Any
 
@@ -41,7 +42,7 @@ def cells_for(model: Named, data: Any, *, layer: str | None = None, batch_key: s
             f"only {model.batches}; leave these cells out, or train a model with them."
         )
     codes = torch.tensor([model.batches.index(name) for name in cells.batches])  # ours to the model's
-    cells = Cells(cells.x, codes[cells.batch], cells.genes, model.batches)
+    cells = replace(cells, batch=codes[cells.batch], batches=model.batches)
     check_cells(model, cells)
     return cells
 

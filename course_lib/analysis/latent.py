@@ -3,32 +3,17 @@
 Axes: N cells, G genes, L latent dimensions. Models are asked in evaluation mode, so dropout is off and answers repeat.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
-import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from course_lib.analysis.gate import check_cells
-from course_lib.analysis.protocol import Coder, Encoder, Named, Switched
+from course_lib.analysis.protocol import Coder, Encoder, Named
+from course_lib.contexts import evaluating
 from course_lib.data.cells import Cells
 
 
-@contextmanager
-def evaluating(model: Switched) -> Iterator[None]:
-    """Evaluation mode without gradients; the mode the model was in comes back at the end."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(was_training)
-
-
-def point(code: Tensor | Distribution) -> Tensor:
+def mean_of(code: Tensor | Distribution) -> Tensor:
     """One value for what a model returned: a tensor as it is, a distribution's mean."""
     return code.mean if isinstance(code, Distribution) else code
 
@@ -47,10 +32,10 @@ def get_latent_representation(model: Encoder, cells: Cells) -> np.ndarray:
     if isinstance(model, Named):
         check_cells(model, cells)
     with evaluating(model):
-        return point(model.encode(cells.x)).cpu().numpy()
+        return mean_of(model.encode(cells.x)).cpu().numpy()
 
 
 def get_reconstruction(model: Coder, cells: Cells) -> np.ndarray:
     """decode(encode(x)): (N, G), the decoder's mean at the posterior mean where the model is a VAE."""
     with evaluating(model):
-        return point(model.decode(point(model.encode(cells.x)))).cpu().numpy()
+        return mean_of(model.decode(mean_of(model.encode(cells.x)))).cpu().numpy()

@@ -9,7 +9,7 @@ types. So the entropy stands beside its ceiling, the same measure once batches m
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import entropy
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 
 def batch_entropy(codes: ArrayLike, batch: ArrayLike, n_neighbors: int = 50) -> float:
@@ -73,6 +73,44 @@ def batch_entropy_ceiling(
         members = np.flatnonzero(np.asarray(labels) == label)
         shuffled[members] = rng.permutation(shuffled[members])
     return _entropy(_neighbours(codes, n_neighbors), shuffled)
+
+
+def same_batch_neighbours(coordinates: np.ndarray, batch: np.ndarray, n_neighbors: int = 15) -> tuple[float, float]:
+    """How often a cell's neighbours come from its own batch, and how often they would if batches were mixed at random.
+
+    Parameters
+    ----------
+    coordinates : (N, D), such as principal components.   batch : (N,) labels.
+
+    Returns
+    -------
+    The observed share, and the share expected under random mixing: Σ_b (n_b/N)(n_b − 1)/(N − 1).
+    """
+    codes = np.unique(np.asarray(batch), return_inverse=True)[1]
+    if len(codes) <= n_neighbors:
+        raise ValueError(f"n_neighbors: expected fewer than the {len(codes)} cells, found {n_neighbors}.")
+    index = NearestNeighbors(n_neighbors=n_neighbors).fit(coordinates).kneighbors(return_distance=False)
+    sizes = np.bincount(codes)
+    expected = (sizes * (sizes - 1)).sum() / (len(codes) * (len(codes) - 1))
+    return float((codes[index] == codes[:, None]).mean()), float(expected)
+
+
+def label_knn_accuracy(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, n_neighbors: int = 15
+) -> float:
+    """The fraction of test cells whose label is the majority's among their nearest training cells.
+
+    Parameters
+    ----------
+    train : (N, L).   train_labels : (N,).   test : (M, L).   test_labels : (M,).
+
+    Returns
+    -------
+    0 to 1. Compare it with the share of the commonest label, which a classifier reaches without looking.
+    """
+    if len(train) < n_neighbors:
+        raise ValueError(f"n_neighbors: expected at most {len(train)} training cells, found {n_neighbors}; take fewer.")
+    return float(KNeighborsClassifier(n_neighbors).fit(train, train_labels).score(test, test_labels))
 
 
 def _entropy(neighbours: NDArray[np.int64], batch: NDArray[np.generic]) -> float:

@@ -1,26 +1,15 @@
 """What the analysis asks of a variational model. ``analysis`` imports no model: any that has these will do."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-if TYPE_CHECKING:
-    from course_lib.data.cells import Cells
+from course_lib.contexts import HasModes
+from course_lib.data.cells import Cells
 
 
-class Switched(Protocol):
-    """What every ``nn.Module`` brings: training mode and evaluation mode."""
-
-    training: bool
-
-    def eval(self) -> Any: ...
-    def train(self, mode: bool = True) -> Any: ...
-
-
-class Encoder(Switched, Protocol):
+class Encoder(HasModes, Protocol):
     """What every model of the course has."""
 
     def encode(self, x: Tensor) -> Any:
@@ -64,7 +53,7 @@ class VariationalModel(Protocol):
     def double(self) -> Any: ...
 
 
-class CountModel(Switched, Named, Protocol):
+class CountModel(HasModes, Named, Protocol):
     """Batches, a library size and a likelihood of counts, as in ``course_lib.models.scvi``."""
 
     n_latent: int

@@ -3,7 +3,8 @@
 Axes: N cells, G genes, B batches.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ class Cells:
     batch: Tensor  # (N,) int64 codes into `batches`
     genes: tuple[str, ...]  # G names, in the order of x's columns
     batches: tuple[str, ...]  # B names
+    label: Tensor | None = None  # (N,) int64 codes into `labels`, −1 where a cell has none
+    labels: tuple[str, ...] = ()  # C names of cell types
 
     def __len__(self) -> int:
         return len(self.x)
@@ -43,14 +46,29 @@ class Cells:
             )
         if isinstance(index, np.ndarray):
             index = torch.from_numpy(index)
-        return Cells(self.x[index], self.batch[index], self.genes, self.batches)
+        label = None if self.label is None else self.label[index]
+        return replace(self, x=self.x[index], batch=self.batch[index], label=label)
 
     def to(self, device: torch.device | str) -> "Cells":
-        return Cells(self.x.to(device), self.batch.to(device), self.genes, self.batches)
+        label = None if self.label is None else self.label.to(device)
+        return replace(self, x=self.x.to(device), batch=self.batch.to(device), label=label)
+
+    def parts(self, n_cells: int) -> Iterator["Cells"]:
+        """All cells in their order, so many at a time."""
+        return (self[start : start + n_cells] for start in range(0, len(self), n_cells))
 
     @property
     def n_genes(self) -> int:
         return self.x.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        return self.batch.device
+
+
+def log_total(x: Tensor) -> Tensor:
+    """log ℓ_n with ℓ_n = Σ_g x_ng, the observed library size: (N, G) to (N, 1)."""
+    return x.sum(-1, keepdim=True).log()
 
 
 def cells_from_counts(data: Any, *, layer: str | None = None, batch_key: str | None = None) -> Cells:

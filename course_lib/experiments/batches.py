@@ -42,15 +42,15 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import StratifiedKFold
 
 from course_lib.analysis.latent import get_latent_representation
-from course_lib.analysis.mixing import batch_entropy, batch_entropy_ceiling
-from course_lib.analysis.neighbours import label_knn_accuracy
+from course_lib.analysis.mixing import batch_entropy, batch_entropy_ceiling, label_knn_accuracy
 from course_lib.data.cells import cells_from_counts
 from course_lib.data.committed import load_mosaic, load_pbmc_pair
 from course_lib.data.genes import most_variable
 from course_lib.data.scvi_process import simulate
+from course_lib.data.split import split_indices
 from course_lib.experiments.record import command_line, made_with
 from course_lib.models.scvi import SCVI
-from course_lib.training import fit, split_indices
+from course_lib.training import fit
 
 N_LATENT, N_NEIGHBORS, FOLDS = 10, 50, 5
 EPOCHS, PATIENCE, LR, EPS, WEIGHT_DECAY, BATCH_SIZE, VALIDATION = 150, 25, 3e-3, 0.01, 1e-6, 64, 0.1

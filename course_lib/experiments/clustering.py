@@ -26,15 +26,16 @@ from sklearn.decomposition import PCA
 
 from course_lib.analysis.clustering import clustering_scores, cut_scores, knn_graph, leiden
 from course_lib.analysis.latent import get_latent_representation
-from course_lib.analysis.neighbours import label_knn_accuracy
+from course_lib.analysis.mixing import label_knn_accuracy
 from course_lib.data.cells import Cells, cells_from_counts, cells_from_expression
 from course_lib.data.committed import load_cortex, load_pbmc3k
 from course_lib.data.genes import largest_spread, most_variable
+from course_lib.data.split import split_indices
 from course_lib.experiments.record import command_line, made_with
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.models.vae import VAE
-from course_lib.training import fit, split_indices
+from course_lib.training import fit
 
 METHODS = {"pca": "PCA", "ae": "AE", "vae": "VAE", "scvi": "scVI"}
 N_LATENT, HIDDEN, SIGMA = 10, (128,), 0.5  # SIGMA: where the fit of the VAE's σ starts

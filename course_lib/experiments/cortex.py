@@ -30,15 +30,16 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from course_lib.analysis.clustering import clustering_scores
-from course_lib.analysis.latent import evaluating, get_latent_representation
+from course_lib.analysis.latent import get_latent_representation
+from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells, cells_from_counts
 from course_lib.data.committed import load_cortex
 from course_lib.data.genes import largest_spread
+from course_lib.data.split import split_indices
 from course_lib.experiments.record import command_line, made_with
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.probability.bounds import ELBO
-from course_lib.training import fit, split_indices
-from course_lib.training.rng import seeded
+from course_lib.training import fit
 
 N_GENES, N_LATENT, SPLIT, DRAWS = 558, 10, (0.65, 0.10, 0.25), 25
 EPOCHS, LR, EPS, WEIGHT_DECAY = 250, 1e-3, 0.01, 1e-6

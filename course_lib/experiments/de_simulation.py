@@ -40,9 +40,10 @@ from course_lib.data.cells import Cells, cells_from_counts
 from course_lib.data.committed import load_pbmc3k
 from course_lib.data.genes import most_variable
 from course_lib.data.scvi_process import simulate
+from course_lib.data.split import split_indices
 from course_lib.experiments.record import command_line, made_with
 from course_lib.models.scvi import SCVI, log_library_moments
-from course_lib.training import fit, split_indices
+from course_lib.training import fit
 
 SIMULATION: dict[str, Any] = {"n_cells": 2_000, "n_genes": 400, "n_types": 3, "n_changed": 20, "fold": 2.0}
 TRAINING: dict[str, Any] = {"epochs": 100, "patience": 5, "lr": 3e-3, "eps": 0.01, "weight_decay": 1e-6}

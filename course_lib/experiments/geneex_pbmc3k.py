@@ -20,14 +20,14 @@ import torch
 from sklearn.decomposition import PCA
 
 from course_lib.analysis.latent import get_latent_representation, get_reconstruction
-from course_lib.analysis.neighbours import label_knn_accuracy
+from course_lib.analysis.mixing import label_knn_accuracy
 from course_lib.analysis.reconstruction import variance_explained
 from course_lib.data.cells import Cells, cells_from_expression
 from course_lib.data.committed import load_pbmc3k
+from course_lib.data.split import split_indices
 from course_lib.experiments.record import command_line, made_with
 from course_lib.models.geneex import GENEEX
 from course_lib.training.fit import fit
-from course_lib.training.split import split_indices
 
 N_GENES, HELD_OUT, LATENT_SIZES = 1_000, 0.2, (2, 10, 128)
 EPOCHS, LR, BATCH_SIZE = 8, 3e-4, 64

@@ -27,11 +27,11 @@ from course_lib.analysis.latent import get_latent_representation, get_reconstruc
 from course_lib.analysis.reconstruction import variance_explained
 from course_lib.data.cells import Cells, cells_from_expression
 from course_lib.data.expression import log_normalise
+from course_lib.data.split import split_indices
 from course_lib.data.toys import three_programs
 from course_lib.experiments.record import command_line, made_with
 from course_lib.models.geneex import GENEEX
 from course_lib.training.fit import fit
-from course_lib.training.split import split_indices
 
 N_CELLS, N_GENES, MEAN_LIBRARY, TARGET_SUM, HELD_OUT = 6_000, 1_000, 1_800, 1_000, 0.2
 LR, BATCH_SIZE = 2e-4, 256

@@ -31,15 +31,15 @@ import torch
 from sklearn.decomposition import PCA
 
 from course_lib.analysis.latent import get_latent_representation, get_reconstruction
-from course_lib.analysis.neighbours import label_knn_accuracy
+from course_lib.analysis.mixing import label_knn_accuracy
 from course_lib.analysis.reconstruction import variance_explained
 from course_lib.data.cells import cells_from_expression
 from course_lib.data.expression import log_normalise
+from course_lib.data.split import split_indices
 from course_lib.data.tumours import load_gdc_htseq
 from course_lib.experiments.record import RESULTS, made_with
 from course_lib.models.geneex import GENEEX, training_memory
 from course_lib.training.fit import fit
-from course_lib.training.split import split_indices
 
 TARGET_SUM, HELD_OUT, N_NEIGHBORS = 1e6, 0.2, 5
 N_LATENT, HIDDEN = 128, (2048, 1024)

@@ -20,13 +20,15 @@ import torch
 from torch import Tensor
 
 from course_lib.analysis.generation import energy_distance, nearest_neighbour_distance
-from course_lib.analysis.latent import evaluating, get_latent_representation
+from course_lib.analysis.latent import get_latent_representation
+from course_lib.contexts import evaluating
 from course_lib.data.cells import Cells, cells_from_expression
 from course_lib.data.committed import load_pbmc3k
+from course_lib.data.split import split_indices
 from course_lib.experiments.record import command_line, made_with
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.vae import VAE
-from course_lib.training import fit, split_indices
+from course_lib.training import fit
 
 N_GENES, N_LATENT, HIDDEN, SIGMA = 1_000, 10, (128,), 0.5  # SIGMA: where the fit of the decoder's σ starts
 EPOCHS, LR, HELD_OUT = 40, 3e-3, 0.2

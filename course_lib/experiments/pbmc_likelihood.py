@@ -30,16 +30,16 @@ import scipy.stats
 import torch
 from numpy.typing import NDArray
 
-from course_lib.analysis.latent import evaluating
+from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells, cells_from_counts
 from course_lib.data.committed import load_pbmc3k
 from course_lib.data.genes import most_variable
+from course_lib.data.split import split_indices
 from course_lib.experiments.record import command_line, made_with
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.models.scvi_simplified import SimplifiedSCVI
 from course_lib.probability.bounds import iwae
-from course_lib.training import fit, split_indices
-from course_lib.training.rng import seeded
+from course_lib.training import fit
 
 N_GENES, FRACTIONS, N_SAMPLES = 2_000, (0.65, 0.10, 0.25), 100
 EPOCHS, PATIENCE, LEARNING_RATES = 60, 10, (1e-3, 3e-3)

@@ -38,15 +38,15 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
-from course_lib.analysis.latent import evaluating
 from course_lib.analysis.posterior import get_normalized_expression
-from course_lib.data.cells import Cells, cells_from_counts
+from course_lib.contexts import evaluating
+from course_lib.data.cells import Cells, cells_from_counts, log_total
 from course_lib.data.scvi_process import simulate
+from course_lib.data.split import split_indices
 from course_lib.experiments.record import command_line, made_with
 from course_lib.models.scvi import SCVI, log_library_moments
-from course_lib.models.scvi_simplified import log_total
 from course_lib.probability.counts import ZeroInflatedNegativeBinomial
-from course_lib.training import fit, split_indices
+from course_lib.training import fit
 
 N_CELLS, N_GENES, LOG_LIBRARY_MEANS, DROPOUT = 3_000, 300, (7.6, 8.2), 0.1
 EPOCHS, PATIENCE, LR, EPS, WEIGHT_DECAY, VALIDATION = 100, 15, 1e-3, 0.01, 1e-6, 0.1

@@ -274,7 +274,7 @@ def training_watched(history: pd.DataFrame, reference: float, sentence: str, nam
 
     Parameters
     ----------
-    history : of a ``Watched`` model, with validation_log_evidence, validation_elbo and validation_gap.
+    history : of a ``WithExactBound`` model, with validation_log_evidence, validation_elbo and validation_gap.
     reference, name : a level of log p(x) to compare with, and what it is.   sentence : the finding.
     """
     epoch, gap = history.index, history.validation_gap
@@ -381,7 +381,7 @@ def categorical_decoder(
 
     Parameters
     ----------
-    z : (K,).   probabilities : (K, G).   history : of a ``Watched`` model.   names : G categories.
+    z : (K,).   probabilities : (K, G).   history : of a ``WithExactBound`` model.   names : G categories.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(12, 4.7))
     z, probabilities = np.asarray(z), np.asarray(probabilities)

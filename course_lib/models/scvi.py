@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from torch.nn.functional import one_hot
 
-from course_lib.data.cells import ONLY_BATCH, Cells
-from course_lib.models.scvi_simplified import log_total
+from course_lib.data.cells import ONLY_BATCH, Cells, log_total
 from course_lib.networks import GaussianEncoder, hidden_layers
 from course_lib.probability.bounds import ELBO
 from course_lib.probability.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
@@ -37,7 +36,7 @@ def log_library_moments(cells: Cells) -> LibraryPrior:
     ------
     ValueError : a batch with fewer than two cells, or whose cells all have the same total: it has no spread.
     """
-    log_totals = log_total(cells.x).squeeze(-1)  # (N,)
+    log_totals = torch.cat([log_total(part.x).squeeze(-1) for part in cells.parts(1_000)])  # (N,)
     groups = [log_totals[cells.batch == s] for s in range(len(cells.batches))]
     for name, group in zip(cells.batches, groups, strict=True):
         if len(group.unique()) < 2:  # not std > 0: rounding gives equal totals a spread of 1e-7

@@ -9,16 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 
-from course_lib.data.cells import Cells
+from course_lib.data.cells import Cells, log_total
 from course_lib.networks import GaussianEncoder, hidden_layers
 from course_lib.probability.bounds import ELBO
 from course_lib.probability.counts import NegativeBinomial, Poisson
 from course_lib.probability.gaussian import standard_normal
-
-
-def log_total(x: Tensor) -> Tensor:
-    """log ℓ_n with ℓ_n = Σ_g x_ng, the observed library size: (N, G) to (N, 1)."""
-    return x.sum(-1, keepdim=True).log()
 
 
 class CountDecoder(nn.Module):

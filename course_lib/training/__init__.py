@@ -1,7 +1,6 @@
 """One training loop for every model of the course. ``fit.py`` is the loop; every other file serves it."""
 
-from course_lib.training.divergence import TrainingDiverged
 from course_lib.training.fit import fit
-from course_lib.training.split import split_indices
+from course_lib.training.stopping import TrainingDiverged
 
-__all__ = ["TrainingDiverged", "fit", "split_indices"]
+__all__ = ["TrainingDiverged", "fit"]

@@ -9,8 +9,6 @@ the moment the new epoch becomes the checkpoint; then the old tensor file goes. 
 disk names a tensor file that is complete and its own.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -18,19 +16,17 @@ import platform
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import torch
 
-from course_lib.training.early_stopping import EarlyStopping
+from course_lib.data.cells import Cells
 from course_lib.training.history import History
 from course_lib.training.protocol import Trainable
 from course_lib.training.settings import Settings
-
-if TYPE_CHECKING:
-    from course_lib.data.cells import Cells
+from course_lib.training.stopping import EarlyStopping
 
 FORMAT = 1
 
@@ -170,8 +166,11 @@ def _digest(cells: Cells | None) -> str | None:
     if cells is None:
         return None
     digest = hashlib.blake2b(digest_size=16)
-    for tensor in (cells.x, cells.batch):
-        digest.update(tensor.contiguous().cpu().numpy().data)
+    for field in fields(cells):
+        value = getattr(cells, field.name)
+        if isinstance(value, torch.Tensor):
+            digest.update(field.name.encode())
+            digest.update(value.contiguous().cpu().numpy().data)
     return digest.hexdigest()
 
 

@@ -1,27 +1,19 @@
 """The training loop of the course, for every model."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
+from torch import Tensor
 
+from course_lib.contexts import seeded
+from course_lib.data.cells import Cells
 from course_lib.training.checkpoint import Checkpoint
-from course_lib.training.divergence import stop_unless_finite
-from course_lib.training.early_stopping import EarlyStopping
-from course_lib.training.history import History
-from course_lib.training.minibatches import minibatches
+from course_lib.training.history import History, Means
 from course_lib.training.progress import Progress, outcome
 from course_lib.training.protocol import Trainable
-from course_lib.training.rng import seeded
 from course_lib.training.settings import Settings
-from course_lib.training.validation import validation_terms
-from course_lib.training.warmup import kl_weight_at
-
-if TYPE_CHECKING:
-    from course_lib.data.cells import Cells
+from course_lib.training.stopping import EarlyStopping, stop_unless_finite
 
 
 def fit(
@@ -77,7 +69,7 @@ def fit(
     validation = None if validation is None else validation.to(where)
 
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, eps=settings.eps
+        model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, eps=settings.eps, fused=True
     )
     shuffle = torch.Generator().manual_seed(settings.seed)
     history, stopping = History(), EarlyStopping(settings.patience, settings.kl_warmup)
@@ -113,3 +105,52 @@ def fit(
         finally:
             model.eval().to(home)
     return history.frame()
+
+
+def minibatches(n_cells: int, batch_size: int, shuffle: torch.Generator) -> list[Tensor]:
+    """The indices 0 … n_cells − 1 in random order, cut into minibatches.
+
+    Every cell is in exactly one minibatch. If one cell is left over at the end it joins the minibatch before:
+    BatchNorm has no variance to divide by when it trains on one cell (scvi-tools #2314).
+
+    Parameters
+    ----------
+    n_cells : at least 2.   batch_size : at least 2.   shuffle : the source of the order; its state moves on.
+
+    Returns
+    -------
+    int64 tensors of 2 to ``batch_size`` indices, the last one up to ``batch_size + 1``.
+    """
+    parts = list(torch.randperm(n_cells, generator=shuffle).split(batch_size))
+    if len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+def kl_weight_at(epoch: int, kl_weight: float, kl_warmup: int) -> float:
+    """KL warm-up: the weight of the KL term in an epoch (epochs count from 1).
+
+    It rises linearly, ``kl_weight · epoch / kl_warmup``, reaches ``kl_weight`` in epoch ``kl_warmup`` and stays there.
+    Without warm-up (``kl_warmup=0``) it is ``kl_weight`` throughout. The KL term enters slowly, so that z carries
+    something before it is asked to be brief (Bowman et al. 2016, https://doi.org/10.18653/v1/K16-1002; Sønderby et al.
+    2016, https://doi.org/10.48550/arXiv.1602.02282).
+    """
+    if epoch >= kl_warmup:
+        return kl_weight
+    return kl_weight * epoch / kl_warmup
+
+
+def validation_terms(model: Trainable, cells: Cells, settings: Settings, epoch: int) -> dict[str, float]:
+    """The terms of the loss on cells that training does not see, each a mean over them. The model is in eval mode.
+
+    Two choices make epochs comparable. The KL term has its final weight, also during warm-up. The noise of a sampled
+    loss comes from a generator seeded anew each time: every epoch sees the same noise, and training's own stream of
+    random numbers does not notice that anyone validated.
+    """
+    means = Means()
+    with torch.no_grad(), seeded(settings.seed, settings.torch_device()):
+        for index in torch.arange(len(cells)).split(settings.batch_size):
+            terms = model.loss(cells[index], kl_weight=settings.kl_weight)
+            means.add(terms, len(index))
+    stop_unless_finite(means.values(), None, f"on the validation cells after epoch {epoch}")
+    return means.values()

@@ -1,7 +1,5 @@
 """What the loss was, term by term and epoch by epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

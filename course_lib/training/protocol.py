@@ -1,15 +1,12 @@
 """What the loop asks of a model. Any ``nn.Module`` with a ``loss`` method has it, a student's own included."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from course_lib.data.cells import Cells
+from course_lib.data.cells import Cells
 
 
 class Trainable(Protocol):

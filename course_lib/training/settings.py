@@ -1,16 +1,12 @@
 """The arguments of a training run: checked once, before anything is touched."""
 
-from __future__ import annotations
-
 import math
 import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
-if TYPE_CHECKING:
-    from course_lib.data.cells import Cells
+from course_lib.data.cells import Cells
 
 
 @dataclass

@@ -64,7 +64,7 @@ def bound_by_quadrature(model: VariationalModel, cells: Cells, grid: Grid, q: No
     )
 
 
-class Watched(nn.Module):
+class WithExactBound(nn.Module):
     """A VAE that also reports ``log_evidence``, ``elbo`` and ``gap`` where it is validated: means over the cells.
 
     Training sees the wrapped model's loss and nothing else.

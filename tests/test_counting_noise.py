@@ -5,14 +5,14 @@ import pytest
 import scipy.sparse
 import scipy.stats
 
-from course_lib.analysis.counting import (
+from course_lib.analysis.counting_noise import (
     common_overdispersion,
     count_moments,
     predicted_variance,
     predicted_zero_fraction,
     relative_spread,
-    same_batch_neighbours,
 )
+from course_lib.analysis.mixing import same_batch_neighbours
 
 
 def counts(phi: float, n_cells: int = 2000, n_genes: int = 200, seed: int = 0) -> np.ndarray:

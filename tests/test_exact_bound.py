@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
 from course_lib.analysis.amortisation import fit_local_posteriors
-from course_lib.analysis.bound import Watched, bound_by_quadrature, log_joint_on_grid
+from course_lib.analysis.exact_bound import WithExactBound, bound_by_quadrature, log_joint_on_grid
 from course_lib.data.cells import Cells, cells_from_expression
 from course_lib.models.vae import VAE
 from course_lib.probability.linear_gaussian import LinearGaussian
@@ -59,7 +59,7 @@ def test_the_model_keeps_its_precision_and_its_gradients():
 def test_watching_does_not_change_training():
     vae, _, cells = a_linear_vae()
     alone = copy.deepcopy(vae)
-    history = fit(Watched(vae, GRID), cells, validation=cells, epochs=3, batch_size=10, progress=False)
+    history = fit(WithExactBound(vae, GRID), cells, validation=cells, epochs=3, batch_size=10, progress=False)
     fit(alone, cells, validation=cells, epochs=3, batch_size=10, progress=False)
     assert all(torch.equal(a, b) for a, b in zip(vae.parameters(), alone.parameters(), strict=True))
     bound = bound_by_quadrature(vae, cells, GRID)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 Floats = NDArray[np.float64]
 
@@ -95,23 +94,3 @@ def predicted_zero_fraction(moments: CountMoments, rho: Floats, phi: float) -> F
 def relative_spread(distances: Floats) -> float:
     """Standard deviation of pairwise distances over their mean: near zero, every point is as far as every other."""
     return float(distances.std() / distances.mean())
-
-
-def same_batch_neighbours(coordinates: np.ndarray, batch: np.ndarray, n_neighbors: int = 15) -> tuple[float, float]:
-    """How often a cell's neighbours come from its own batch, and how often they would if batches were mixed at random.
-
-    Parameters
-    ----------
-    coordinates : (N, D), such as principal components.   batch : (N,) labels.
-
-    Returns
-    -------
-    The observed share, and the share expected under random mixing: Σ_b (n_b/N)(n_b − 1)/(N − 1).
-    """
-    codes = np.unique(np.asarray(batch), return_inverse=True)[1]
-    if len(codes) <= n_neighbors:
-        raise ValueError(f"n_neighbors: expected fewer than the {len(codes)} cells, found {n_neighbors}.")
-    index = NearestNeighbors(n_neighbors=n_neighbors).fit(coordinates).kneighbors(return_distance=False)
-    sizes = np.bincount(codes)
-    expected = (sizes * (sizes - 1)).sum() / (len(codes) * (len(codes) - 1))
-    return float((codes[index] == codes[:, None]).mean()), float(expected)

@@ -1,7 +1,5 @@
 """Cells to learn from and cells to be judged by."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
