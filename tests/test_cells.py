@@ -307,6 +307,92 @@ def test_batches_are_coded_in_the_order_of_their_names(labels, batches, codes):
     assert cells.batch.tolist() == codes
 
 
+def test_a_name_that_occurs_as_number_and_as_text_is_one_batch():
+    mixed = pd.Categorical([1, "1", 2], categories=[2, 1, "1"])
+    cells = cells_from_counts(an_anndata(a_table(), batch=mixed), batch_key="batch")
+    assert cells.batches == ("2", "1")
+    assert cells.batch.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("key", ["batch_key", "label_key"])
+def test_a_key_that_two_columns_share_is_refused(gate, key):
+    data = an_anndata(a_table(), donor=["a", "b", "a"], run=["x", "x", "y"])
+    data.obs.columns = ["donor", "donor"]
+    message = refusal(gate, data, **{key: "donor"})
+    assert_says(message, f"{key}='donor': expected one column of that name, data.obs has 2", "columns.duplicated()")
+    data.obs = data.obs.loc[:, ~data.obs.columns.duplicated()]  # the remedy works
+    assert gate(data, batch_key="donor").batches == ("a", "b")
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("key", ["batch_key", "label_key"])
+@pytest.mark.parametrize("name", [["donor", "run"], 3, ("donor", "run")])
+def test_a_key_that_is_not_one_name_is_refused(gate, key, name):
+    data = an_anndata(a_table(), donor=["a", "b", "a"], run=["x", "x", "y"])
+    with pytest.raises(TypeError, match=f"{key}: expected the name of one column of data.obs, found .*join them first"):
+        gate(data, **{key: name})
+
+
+# labels
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize(
+    ("column", "labels", "codes"),
+    [
+        (["T", "B", "T"], ("B", "T"), [1, 0, 1]),
+        (["T", None, "B"], ("B", "T"), [1, -1, 0]),
+        (["T", np.nan, ""], ("T",), [0, -1, -1]),
+        (["T", "nan", " "], ("T",), [0, -1, -1]),  # what astype(str) makes of NaN
+        ([10, 9, 10], ("9", "10"), [1, 0, 1]),
+        ([2.0, np.nan, 1.0], ("1.0", "2.0"), [1, -1, 0]),
+        (pd.Categorical(["T", "", "B"], categories=["T", "NK", "", "B"]), ("T", "B"), [0, -1, 1]),
+        (pd.Categorical(["T", None, "B"], categories=["T", "NK", "B"]), ("T", "B"), [0, -1, 1]),
+        (pd.array(["T", pd.NA, "B"], dtype="string"), ("B", "T"), [1, -1, 0]),
+        (
+            pd.to_datetime(["2020-02-02", "2020-01-01", None]),
+            ("2020-01-01 00:00:00", "2020-02-02 00:00:00"),
+            [1, 0, -1],
+        ),
+        ([None, None, None], (), [-1, -1, -1]),
+    ],
+)
+def test_labels_are_coded_in_the_order_of_their_names_and_missing_ones_are_minus_one(gate, column, labels, codes):
+    data = an_anndata(a_table())
+    data.obs["cell_type"] = column
+    cells = gate(data, label_key="cell_type")
+    assert cells.labels == labels
+    assert cells.label.dtype == torch.int64
+    assert cells.label.tolist() == codes
+    assert cells.batches == ("all cells",)
+    assert cells[torch.tensor([2, 0])].label.tolist() == [codes[2], codes[0]]
+    assert cells[1:].to("cpu").label.tolist() == codes[1:]
+    assert cells[1:].labels == labels
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_batches_and_labels_are_read_from_their_own_columns(gate):
+    data = an_anndata(a_table(), donor=["a", "b", "b"], kind=["T", "T", "B"])
+    cells = gate(data, batch_key="donor", label_key="kind")
+    assert (cells.batch.tolist(), cells.batches) == ([0, 1, 1], ("a", "b"))
+    assert (cells.label.tolist(), cells.labels) == ([1, 1, 0], ("B", "T"))
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_without_a_label_key_cells_carry_no_labels(gate):
+    cells = gate(an_anndata(a_table(), cell_type=["T", "B", "T"]))
+    assert cells.label is None
+    assert cells.labels == ()
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_a_missing_label_key_is_answered_with_those_there(gate):
+    data = an_anndata(a_table(), donor=["a", "b", "a"], sex=["f", "m", "f"])
+    assert_says(refusal(gate, data, label_key="kind"), "label_key='kind' is not in data.obs", "'donor', 'sex'")
+    assert_says(refusal(gate, a_table(), label_key="kind"), "label_key='kind' needs an AnnData", "leave label_key out")
+
+
 # Cells
 
 

@@ -15,6 +15,7 @@ from anndata import AnnData
 from torch import Tensor
 
 from course_lib.data.checks import COUNT_CHECKS, EXPRESSION_CHECKS, Check, Table
+from course_lib.data.columns import read_batches, read_labels
 
 ONLY_BATCH = "all cells"  # the name of the one batch when no batch_key is given
 
@@ -71,7 +72,9 @@ def log_total(x: Tensor) -> Tensor:
     return x.sum(-1, keepdim=True).log()
 
 
-def cells_from_counts(data: Any, *, layer: str | None = None, batch_key: str | None = None) -> Cells:
+def cells_from_counts(
+    data: Any, *, layer: str | None = None, batch_key: str | None = None, label_key: str | None = None
+) -> Cells:
     """Check that ``data`` holds raw counts, and hand them to a model.
 
     Parameters
@@ -79,6 +82,9 @@ def cells_from_counts(data: Any, *, layer: str | None = None, batch_key: str | N
     data : AnnData, or a plain (N, G) table: array, tensor, SciPy sparse matrix or data frame (cells in rows).
     layer : name in ``data.layers``; None takes ``data.X``.
     batch_key : column of ``data.obs`` that says which batch a cell came from; None puts all cells in one batch.
+    label_key : column of ``data.obs`` with kinds of cell; a label may be missing (NaN, None or empty text), and is
+        then coded −1. None: the cells carry no labels. Batches and labels are coded in the order of the column's
+        categories, or sorted; a category that no cell has is left out.
 
     Returns
     -------
@@ -88,32 +94,55 @@ def cells_from_counts(data: Any, *, layer: str | None = None, batch_key: str | N
     ------
     ValueError : values that are not counts (negative, not whole, NaN, infinite, above 2²⁴), a cell without counts,
         duplicate names, no cells, no genes, a table that is not two-dimensional or not of numbers, an unknown
-        ``layer`` or ``batch_key``, a cell without a batch. The message says what, where first, and what to do.
+        ``layer``, ``batch_key`` or ``label_key``, a cell without a batch. The message says what, where first, and
+        what to do.
     """
-    return _pass_gate(data, COUNT_CHECKS, layer, batch_key)
+    return _pass_gate(data, COUNT_CHECKS, layer, batch_key, label_key)
 
 
-def cells_from_expression(data: Any, *, layer: str | None = None, batch_key: str | None = None) -> Cells:
+def cells_from_expression(
+    data: Any, *, layer: str | None = None, batch_key: str | None = None, label_key: str | None = None
+) -> Cells:
     """Check that ``data`` holds finite numbers, and hand them to a model: log-normalised, scaled or bulk expression.
 
     Parameters, result and errors are those of ``cells_from_counts``, except that values may be negative or
     fractional and a row may be all zeros.
     """
-    return _pass_gate(data, EXPRESSION_CHECKS, layer, batch_key)
+    return _pass_gate(data, EXPRESSION_CHECKS, layer, batch_key, label_key)
 
 
-def _pass_gate(data: Any, checks: tuple[Check, ...], layer: str | None, batch_key: str | None) -> Cells:
+def _pass_gate(
+    data: Any, checks: tuple[Check, ...], layer: str | None, batch_key: str | None, label_key: str | None
+) -> Cells:
     table = _read_table(data, layer)
     for check in checks:
         check(table)
-    codes, batches = _read_batches(data, batch_key, table)
+    batch: np.ndarray = np.zeros(len(table.cells), dtype=np.int64)
+    batches: tuple[str, ...] = (ONLY_BATCH,)
+    if batch_key is not None:
+        batch, batches = read_batches(_obs(data, "batch_key", batch_key), batch_key)
+    label: np.ndarray | None = None
+    labels: tuple[str, ...] = ()
+    if label_key is not None:
+        label, labels = read_labels(_obs(data, "label_key", label_key), label_key)
     dense = table.values if isinstance(table.values, np.ndarray) else table.values.toarray()
     return Cells(
         x=torch.from_numpy(np.array(dense, dtype=np.float32, order="C")),  # a copy: the caller's table stays theirs
-        batch=torch.from_numpy(codes),
+        batch=torch.from_numpy(batch),
         genes=tuple(table.genes),
         batches=batches,
+        label=None if label is None else torch.from_numpy(label),
+        labels=labels,
     )
+
+
+def _obs(data: Any, argument: str, key: str) -> pd.DataFrame:
+    if not isinstance(data, AnnData):
+        raise ValueError(
+            f"{argument}={key!r} needs an AnnData, and data is a {type(data).__name__}: "
+            f"pass an AnnData with that column in obs, or leave {argument} out."
+        )
+    return data.obs
 
 
 def _read_table(data: Any, layer: str | None) -> Table:
@@ -177,31 +206,3 @@ def _as_numbers(values: Any, source: str) -> Any:
             "are needed, (N, G). For one cell use values[None, :]."
         )
     return values
-
-
-def _read_batches(data: Any, batch_key: str | None, table: Table) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Codes (N,) int64 and the names of the batches that occur, in the order of categories or sorted."""
-    if batch_key is None:
-        return np.zeros(len(table.cells), dtype=np.int64), (ONLY_BATCH,)
-    if not isinstance(data, AnnData):
-        raise ValueError(
-            f"batch_key={batch_key!r} needs an AnnData, and data is a {type(data).__name__}: "
-            "pass an AnnData with the batches in obs, or leave batch_key out."
-        )
-    if batch_key not in data.obs:
-        raise ValueError(
-            f"batch_key={batch_key!r} is not in data.obs. Choose from {_those_there('data.obs', data.obs.columns)}."
-        )
-    labels = data.obs[batch_key]
-    missing = np.flatnonzero(labels.isna().to_numpy() | (labels.astype(str).str.strip() == "").to_numpy())
-    if len(missing):
-        raise ValueError(
-            f"data.obs[{batch_key!r}] has no value for {len(missing):,} cells, first cell "
-            f"{table.cells[missing[0]]!r} (row {missing[0]}). Fill in their batch, or remove these cells."
-        )
-    if not isinstance(labels.dtype, pd.CategoricalDtype):
-        if labels.dtype == object:  # 1 and "1" are one batch
-            labels = labels.astype(str)
-        labels = labels.astype("category")
-    labels = labels.cat.remove_unused_categories()
-    return labels.cat.codes.to_numpy(dtype=np.int64), tuple(str(name) for name in labels.cat.categories)
