@@ -310,7 +310,7 @@ def test_damaged_checkpoints_are_refused_with_the_way_out(tmp_path):
     facts.write_text(whole_facts[:100])
     refused("cannot be read")
     facts.write_text(json.dumps(json.loads(whole_facts) | {"format": 99}))
-    refused("has format 99; this version reads format 1")
+    refused("has format 99; this version reads format 2")
     mixed = json.loads(whole_facts)
     mixed["history"].pop()
     facts.write_text(json.dumps(mixed))

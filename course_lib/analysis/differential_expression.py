@@ -35,12 +35,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from course_lib.analysis.bayes_decision import STRONG, called_at, check_fdr_target, log_bayes_factor
-from course_lib.analysis.gate import check_cells
 from course_lib.analysis.groups import group_positions
 from course_lib.analysis.posterior import CHUNK, get_rho
 from course_lib.analysis.protocol import CountModel
 from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells
+from course_lib.data.matching import check_cells
 
 Draws = Iterator[tuple[Tensor, Tensor]]  # (k, G) of group 1 and (k, G) of group 2, some draws at a time
 COUNTING_NOISE = 0.125  # of a log₂ fold change: standard deviation that the default pseudocount tolerates

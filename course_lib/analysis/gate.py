@@ -5,13 +5,12 @@ would be read as another gene, without an error and with plausible numbers, so i
 """
 
 from dataclasses import replace
-from itertools import compress
 from typing import Any
 
 import torch
 
-from course_lib.analysis.protocol import Named
 from course_lib.data.cells import ONLY_BATCH, Cells, cells_from_counts
+from course_lib.data.matching import Named, check_cells
 
 
 def cells_for(model: Named, data: Any, *, layer: str | None = None, batch_key: str | None = None) -> Cells:
@@ -45,32 +44,3 @@ def cells_for(model: Named, data: Any, *, layer: str | None = None, batch_key: s
     cells = replace(cells, batch=codes[cells.batch], batches=model.batches)
     check_cells(model, cells)
     return cells
-
-
-def check_cells(model: Named, cells: Cells) -> None:
-    """ValueError unless ``cells`` have the model's genes, in its order, and its batches."""
-    if cells.genes != model.genes:
-        raise ValueError(f"cells: {_difference(model.genes, cells.genes)}")
-    if cells.batches != model.batches:
-        raise ValueError(
-            f"cells: the model numbers the batches {model.batches}, found {cells.batches}; "
-            "make the cells with analysis.gate.cells_for(model, data, batch_key=…)."
-        )
-
-
-def _difference(expected: tuple[str, ...], found: tuple[str, ...]) -> str:
-    """Say how the genes found differ from those expected, and what to do."""
-    if set(expected) == set(found):
-        moved = next(compress(expected, (a != b for a, b in zip(expected, found, strict=True))))
-        return (
-            f"the model's {len(expected):,} genes in another order, first {moved!r} at column {found.index(moved)} "
-            f"instead of {expected.index(moved)}; use data[:, list(model.genes)]."
-        )
-    missing = [name for name in expected if name not in set(found)]
-    extra = [name for name in found if name not in set(expected)]
-    first = f", first {missing[0]!r}" if missing else ""
-    return (
-        f"expected the model's {len(expected):,} genes, found {len(found):,}: {len(missing):,} missing{first}, "
-        f"{len(extra):,} that the model does not know. "
-        + ("Choose them with data[:, list(model.genes)]." if not missing else "Train a model on the genes you have.")
-    )

@@ -7,10 +7,10 @@ import numpy as np
 from torch import Tensor
 from torch.distributions import Distribution
 
-from course_lib.analysis.gate import check_cells
-from course_lib.analysis.protocol import Coder, Encoder, Named
+from course_lib.analysis.protocol import Coder, Encoder
 from course_lib.contexts import evaluating
 from course_lib.data.cells import Cells
+from course_lib.data.matching import check_cells
 
 
 def mean_of(code: Tensor | Distribution) -> Tensor:
@@ -27,15 +27,15 @@ def get_latent_representation(model: Encoder, cells: Cells) -> np.ndarray:
 
     Raises
     ------
-    ValueError : cells of other genes or batches, where the model knows its own by name.
+    ValueError : cells of other genes, or of other batches where the model knows its own.
     """
-    if isinstance(model, Named):
-        check_cells(model, cells)
+    check_cells(model, cells)
     with evaluating(model):
         return mean_of(model.encode(cells.x)).cpu().numpy()
 
 
 def get_reconstruction(model: Coder, cells: Cells) -> np.ndarray:
     """decode(encode(x)): (N, G), the decoder's mean at the posterior mean where the model is a VAE."""
+    check_cells(model, cells)
     with evaluating(model):
         return mean_of(model.decode(mean_of(model.encode(cells.x)))).cpu().numpy()

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from course_lib.analysis.gate import check_cells
 from course_lib.analysis.protocol import CountModel
 from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells
+from course_lib.data.matching import check_cells
 from course_lib.probability.bounds import iwae
 
 CHUNK = 2_000_000  # numbers in the largest temporary: K cells' worth of genes at a time

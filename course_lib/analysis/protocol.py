@@ -1,12 +1,13 @@
 """What the analysis asks of a variational model. ``analysis`` imports no model: any that has these will do."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from course_lib.contexts import HasModes
 from course_lib.data.cells import Cells
+from course_lib.data.matching import Named
 
 
 class Encoder(HasModes, Protocol):
@@ -14,14 +15,6 @@ class Encoder(HasModes, Protocol):
 
     def encode(self, x: Tensor) -> Any:
         """(N, G) to a code (N, L), or to a distribution over codes."""
-
-
-@runtime_checkable
-class Named(Protocol):
-    """A model that knows by name what it was built for, and so can refuse other cells."""
-
-    genes: tuple[str, ...]
-    batches: tuple[str, ...]
 
 
 class Coder(Encoder, Protocol):

@@ -28,7 +28,7 @@ from course_lib.training.protocol import Trainable
 from course_lib.training.settings import Settings
 from course_lib.training.stopping import EarlyStopping
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Checkpoint:
@@ -57,6 +57,7 @@ class Checkpoint:
         self.shuffle = shuffle
         self.history = history
         self.stopping = stopping
+        self.epochs_before = getattr(model, "epochs_trained", 0)  # in earlier calls of fit
         self._identity: dict[str, Any] = {}
 
     def resume(self, cells: Cells, validation: Cells | None) -> int:
@@ -79,6 +80,7 @@ class Checkpoint:
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng_cuda"], self.device)
         self.history.rows = facts["history"]
+        self.epochs_before = facts["epochs_before"]
         self.stopping.best_loss = float(facts["stopping"]["best_loss"])
         self.stopping.best_epoch = facts["stopping"]["best_epoch"]
         self.stopping.waited = facts["stopping"]["waited"]
@@ -104,6 +106,7 @@ class Checkpoint:
             "tensors": f"epoch-{len(self.history):06d}.pt",
             "run": self._identity,
             "written_with": _environment(),
+            "epochs_before": self.epochs_before,
             "stopping": {
                 "best_loss": repr(self.stopping.best_loss),  # JSON has no infinity
                 "best_epoch": self.stopping.best_epoch,

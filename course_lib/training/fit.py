@@ -8,6 +8,7 @@ from torch import Tensor
 
 from course_lib.contexts import seeded
 from course_lib.data.cells import Cells
+from course_lib.training.arguments import check_arguments, remember
 from course_lib.training.checkpoint import Checkpoint
 from course_lib.training.history import History, Means
 from course_lib.training.progress import Progress, outcome
@@ -38,7 +39,9 @@ def fit(
 
     Parameters
     ----------
-    model : has ``loss(cells, kl_weight) -> {"loss": …, further terms}``. Trained in place, left in eval mode.
+    model : has ``loss(cells, kl_weight) -> {"loss": …, further terms}``. Trained in place, left in eval mode. Cells
+        must have its ``genes`` and ``batches``, if it has any; one without ``genes`` is given those of ``cells``, so
+        that ``analysis`` and a later ``fit`` refuse others. ``epochs_trained`` counts the epochs of all its fits.
     cells, validation : what to learn from, and what to be judged by (or None). Validation gives KL its final weight.
     epochs, batch_size : passes over the cells, and cells per step.
     lr, weight_decay, eps : Adam's learning rate, weight decay and the constant in its denominator.
@@ -58,11 +61,13 @@ def fit(
 
     Raises
     ------
-    ValueError : an argument makes no sense, or the checkpoint is of another run.
+    ValueError : an argument makes no sense, the model is for other genes or batches, or the checkpoint is of another
+        run.
     TrainingDiverged : loss or gradient is NaN or infinite; the weights are those before that step.
     """
     settings = Settings(epochs, batch_size, lr, weight_decay, eps, kl_weight, kl_warmup, patience, seed, device)
     settings.check(cells, validation)
+    check_arguments(model, cells, validation)
     where, home = settings.torch_device(), next(model.parameters()).device
     model.to(where)
     cells = cells.to(where)
@@ -104,6 +109,7 @@ def fit(
             line.finish(f"interrupted after {len(history)} of {epochs} epochs; the model is as trained so far")
         finally:
             model.eval().to(home)
+            remember(model, cells, saved.epochs_before + len(history))
     return history.frame()
 
 

@@ -1,0 +1,80 @@
+"""Do these cells fit that model? Genes and batches are compared by name, wherever a model knows its own.
+
+Axes: N cells, G genes, B batches. A column in the wrong place would be read as another gene, and a batch numbered anew
+as another batch, without an error and with plausible numbers: so both are refused, in training and afterwards.
+"""
+
+from itertools import compress
+from typing import Any, Protocol
+
+from course_lib.data.cells import ONLY_BATCH, Cells
+
+
+class Named(Protocol):
+    """A model that knows by name what it was built for, and so can refuse other cells."""
+
+    genes: tuple[str, ...]  # G names, in the order of x's columns
+    batches: tuple[str, ...]  # B names, in the order of their codes
+
+
+def check_cells(model: Any, cells: Cells, name: str = "cells") -> None:
+    """ValueError unless ``cells`` have the model's genes in its order, and its batches by its numbers.
+
+    A model is compared in what it has: ``genes``, ``batches``, both or neither. Every model has ``genes`` once
+    ``training.fit`` has trained it. ``name`` is what the message calls the cells.
+    """
+    genes, batches = _names(model, "genes"), _names(model, "batches")
+    if genes is not None and cells.genes != genes:
+        raise ValueError(f"{name}: {_other_genes(genes, cells.genes, 'the model', 'model')}")
+    if batches is not None and cells.batches != batches:
+        raise ValueError(
+            f"{name}: the model numbers the batches {batches}, found {cells.batches}; "
+            + (
+                "make the cells without a batch_key."
+                if batches == (ONLY_BATCH,)
+                else "make the cells with analysis.gate.cells_for(model, data, batch_key=…)."
+            )
+        )
+
+
+def check_alike(cells: Cells, others: Cells, name: str) -> None:
+    """ValueError unless ``others`` have the genes, the batches and, where both have them, the labels of ``cells``."""
+    if others.genes != cells.genes:
+        raise ValueError(f"{name}: {_other_genes(cells.genes, others.genes, 'cells', 'cells')}")
+    split = "Make one Cells of all and divide it: cells[train], cells[test]."
+    if others.batches != cells.batches:
+        raise ValueError(f"{name}: cells numbers the batches {cells.batches}, found {others.batches}. {split}")
+    if cells.label is not None and others.label is not None and others.labels != cells.labels:
+        raise ValueError(f"{name}: cells numbers the labels {cells.labels}, found {others.labels}. {split}")
+
+
+def _names(model: Any, kind: str) -> tuple[str, ...] | None:
+    """The model's names of a kind, None where it has none."""
+    names = getattr(model, kind, None)
+    if names is None:
+        return None
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"model.{kind}: expected a tuple of names, which cells are compared with, found {names!r}; "
+            "give what you keep there another name."
+        )
+    return tuple(names)
+
+
+def _other_genes(expected: tuple[str, ...], found: tuple[str, ...], whose: str, variable: str) -> str:
+    """Say how the genes found differ from those expected, and what to do."""
+    choose = f"data[:, list({variable}.genes)]"
+    missing = [gene for gene in expected if gene not in set(found)]
+    extra = [gene for gene in found if gene not in set(expected)]
+    if not missing and not extra and len(found) == len(expected):
+        moved = next(compress(expected, (a != b for a, b in zip(expected, found, strict=True))))
+        return (
+            f"the {len(expected):,} genes of {whose} in another order, first {moved!r} at column {found.index(moved)} "
+            f"instead of {expected.index(moved)}; use {choose}."
+        )
+    first = f", first {missing[0]!r}" if missing else ""
+    return (
+        f"expected the {len(expected):,} genes of {whose}, found {len(found):,}: {len(missing):,} missing{first}, "
+        f"{len(extra):,} unknown. "
+        + (f"Choose them with {choose}." if not missing else "Train a model on the genes you have.")
+    )
