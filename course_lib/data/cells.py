@@ -3,19 +3,20 @@
 Axes: N cells, G genes, B batches.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
 import torch
-from anndata import AnnData
+from anndata import AnnData, Raw
 from torch import Tensor
 
-from course_lib.data.checks import COUNT_CHECKS, EXPRESSION_CHECKS, Check, Table
+from course_lib.data.checks import COUNT_CHECKS, EXPRESSION_CHECKS, NAME_CHECKS, Check, NotCounts
 from course_lib.data.columns import read_batches, read_labels
+from course_lib.data.tables import read_table
 
 ONLY_BATCH = "all cells"  # the name of the one batch when no batch_key is given
 
@@ -79,7 +80,8 @@ def cells_from_counts(
 
     Parameters
     ----------
-    data : AnnData, or a plain (N, G) table: array, tensor, SciPy sparse matrix or data frame (cells in rows).
+    data : AnnData, its ``raw``, or a plain (N, G) table: array, tensor, SciPy sparse matrix or data frame (cells in
+        rows).
     layer : name in ``data.layers``; None takes ``data.X``.
     batch_key : column of ``data.obs`` that says which batch a cell came from; None puts all cells in one batch.
     label_key : column of ``data.obs`` with kinds of cell; a label may be missing (NaN, None or empty text), and is
@@ -92,9 +94,11 @@ def cells_from_counts(
 
     Raises
     ------
-    ValueError : values that are not counts (negative, not whole, NaN, infinite, above 2²⁴), a cell without counts,
-        duplicate names, no cells, no genes, a table that is not two-dimensional or not of numbers, an unknown
-        ``layer``, ``batch_key`` or ``label_key``, a cell without a batch. The message says what, where first, and
+    TypeError : what is no table (None, a path, a list of AnnData, a MuData), or not of numbers.
+    NotCounts : negative or fractional values; the message names the layer that holds counts, if there is one.
+    ValueError : NaN, infinities, counts above 2²⁴, a cell without counts, duplicate names, no cells, no genes, a table
+        that is not two-dimensional, a mask, a damaged sparse matrix, an unknown ``layer``, ``batch_key`` or
+        ``label_key``, a cell without a batch. Every message says what was expected, what was found, where first, and
         what to do.
     """
     return _pass_gate(data, COUNT_CHECKS, layer, batch_key, label_key)
@@ -114,9 +118,16 @@ def cells_from_expression(
 def _pass_gate(
     data: Any, checks: tuple[Check, ...], layer: str | None, batch_key: str | None, label_key: str | None
 ) -> Cells:
-    table = _read_table(data, layer)
-    for check in checks:
-        check(table)
+    if isinstance(data, Cells):
+        raise TypeError("data: expected a table, found Cells, which have passed the gate: pass them on as they are.")
+    if isinstance(data, Raw):
+        data = data.to_adata()
+    table = read_table(data, layer)
+    try:
+        for check in (*NAME_CHECKS, *checks):
+            check(table)
+    except NotCounts as error:
+        raise NotCounts(f"{error}{_counts_elsewhere(data)}") from None
     batch: np.ndarray = np.zeros(len(table.cells), dtype=np.int64)
     batches: tuple[str, ...] = (ONLY_BATCH,)
     if batch_key is not None:
@@ -139,70 +150,28 @@ def _pass_gate(
 def _obs(data: Any, argument: str, key: str) -> pd.DataFrame:
     if not isinstance(data, AnnData):
         raise ValueError(
-            f"{argument}={key!r} needs an AnnData, and data is a {type(data).__name__}: "
-            f"pass an AnnData with that column in obs, or leave {argument} out."
+            f"{argument}: expected an AnnData to find {key!r} in, found a {type(data).__name__} for data. "
+            f"Pass an AnnData with that column in obs, or leave {argument} out."
         )
     return data.obs
 
 
-def _read_table(data: Any, layer: str | None) -> Table:
-    """Find the numbers and their names, and insist that they are numbers in two dimensions."""
-    if isinstance(data, AnnData):
-        values, source = _choose_layer(data, layer)
-        cells, genes = [str(name) for name in data.obs_names], [str(name) for name in data.var_names]
-        return Table(_as_numbers(values, source), cells, genes, source)
-    if layer is not None:
-        raise ValueError(
-            f"layer={layer!r} needs an AnnData, and data is a {type(data).__name__}: "
-            "pass the AnnData, or leave layer out."
-        )
-    values = _as_numbers(data, "data")
-    if isinstance(data, pd.DataFrame):
-        return Table(values, [str(name) for name in data.index], [str(name) for name in data.columns], "data")
-    n_cells, n_genes = values.shape
-    return Table(values, [f"cell_{i}" for i in range(n_cells)], [f"gene_{j}" for j in range(n_genes)], "data")
-
-
-def _choose_layer(data: AnnData, layer: str | None) -> tuple[Any, str]:
-    if data.isbacked:
-        raise ValueError(f"data is read from {data.filename} as needed (backed); call data.to_memory() first.")
-    if layer is None:
-        if data.X is None:
-            raise ValueError(f"data.X is missing. Pass layer=… : {_those_there('data.layers', data.layers)}.")
-        return data.X, "data.X"
-    if layer not in data.layers:
-        raise ValueError(
-            f"layer={layer!r} is not in data.layers. Choose from {_those_there('data.layers', data.layers)}, "
-            "or leave layer out to use data.X."
-        )
-    return data.layers[layer], f"data.layers[{layer!r}]"
-
-
-def _those_there(where: str, keys: Any) -> str:
-    names = [repr(str(key)) for key in keys]
-    return f"what {where} has: {', '.join(names)}" if names else f"what {where} has: nothing"
-
-
-def _as_numbers(values: Any, source: str) -> Any:
-    """Return (N, G) numbers: an ndarray, or a CSR matrix if ``values`` is sparse."""
-    if scipy.sparse.issparse(values):
-        values = values.tocsr(copy=True)
-        values.sum_duplicates()  # in the copy: two entries for one place would each be checked for themselves
-    elif isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
-    else:
-        try:
-            values = np.asarray(values)
-        except ValueError as error:  # nested lists of unequal lengths
-            raise ValueError(f"{source} is not a table: {error}. Give every cell the same number of genes.") from error
-    if values.dtype.kind not in "iuf":
-        raise ValueError(
-            f"{source} holds {values.dtype} values, not numbers. Convert it, for example with .astype('float32'), "
-            "and keep names and labels outside the table."
-        )
-    if values.ndim != 2:
-        raise ValueError(
-            f"{source} has shape {tuple(values.shape)}, which is {values.ndim}-D: cells in rows and genes in columns "
-            "are needed, (N, G). For one cell use values[None, :]."
-        )
-    return values
+def _counts_elsewhere(data: Any) -> str:
+    """Where else in ``data`` counts are, in words to type: layers and ``raw`` are put through the same checks."""
+    if not isinstance(data, AnnData):
+        return ""
+    places: dict[str, tuple[AnnData, str | None]] = {f"pass layer={name!r}": (data, name) for name in data.layers}
+    if data.X is not None:
+        places["leave layer out, for data.X"] = (data, None)
+    if data.raw is not None:
+        places[f"pass data.raw.to_adata(), which has {data.raw.n_vars:,} genes"] = (data.raw.to_adata(), None)
+    found = []
+    for words, (place, layer) in places.items():
+        with contextlib.suppress(ValueError, TypeError):
+            table = read_table(place, layer)
+            for check in (*NAME_CHECKS, *COUNT_CHECKS):
+                check(table)
+            found.append(words)
+    if not found:
+        return " No layer of data holds counts, nor does data.raw: go back to the file that held them."
+    return f" There are counts in data: {', or '.join(found)}."

@@ -24,7 +24,7 @@ def read_batches(obs: pd.DataFrame, key: str) -> tuple[np.ndarray, tuple[str, ..
     missing = np.flatnonzero(codes < 0)
     if len(missing):
         raise ValueError(
-            f"batch_key: expected a batch for every cell, data.obs[{key!r}] has no value for {len(missing):,} cells, "
+            f"batch_key: expected a batch for every cell, found {len(missing):,} without in data.obs[{key!r}], "
             f"first cell {str(obs.index[missing[0]])!r} (row {missing[0]:,}). Fill in their batch, or remove these "
             "cells."
         )
@@ -63,11 +63,11 @@ def _column(obs: pd.DataFrame, key: str, argument: str) -> pd.Series:
         )
     columns = [str(name) for name in obs.columns]
     if key not in columns:
-        there = ", ".join(map(repr, columns)) or "nothing"
-        raise ValueError(f"{argument}={key!r} is not in data.obs. Choose from what data.obs has: {there}.")
+        there = ", ".join(map(repr, columns)) or "none"
+        raise ValueError(f"{argument}: expected a column of data.obs, found {key!r}. The columns are: {there}.")
     if columns.count(key) > 1:
         raise ValueError(
-            f"{argument}={key!r}: expected one column of that name, data.obs has {columns.count(key)}. "
+            f"{argument}: expected one column of data.obs named {key!r}, found {columns.count(key)}. "
             "Rename them, or keep the first of each name: data.obs = data.obs.loc[:, ~data.obs.columns.duplicated()]."
         )
     return obs.iloc[:, columns.index(key)]
