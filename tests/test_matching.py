@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from course_lib.analysis.gate import cells_for
 from course_lib.analysis.latent import get_latent_representation, get_reconstruction
-from course_lib.data.cells import ONLY_BATCH, Cells, cells_from_counts
+from course_lib.data.cells import ONLY_BATCH, Cells, cells_from_counts, cells_from_expression
 from course_lib.data.matching import check_alike, check_cells
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.scvi import SCVI
@@ -165,7 +165,7 @@ def test_a_named_model_trains_on_no_other_cells(cells):
 
 def test_batches_coded_anew_for_validation_are_refused_and_the_remedies_hold():
     model = SCVI(GENES, ("a", "b", "c"), library_prior=None, n_latent=2, hidden=(4,))
-    with pytest.raises(ValueError, match="validation: cells numbers the batches"):
+    with pytest.raises(ValueError, match=r"validation: the model numbers the batches .*cells_for\(model, data"):
         fit(model, ABC, validation=cells_of("b", "c"), epochs=1, progress=False)
     fit(model, ABC[:3], validation=ABC[3:], epochs=1, progress=False)  # one Cells of all, divided
     fit(model, ABC, validation=cells_for(model, a_table(("b", "c")), batch_key="donor"), epochs=1, progress=False)
@@ -175,6 +175,31 @@ def test_batches_coded_anew_for_validation_are_refused_and_the_remedies_hold():
 def test_validation_must_be_alike_for_models_that_know_no_names(model):
     with pytest.raises(ValueError, match="validation: the 3 genes of cells in another order"):
         fit(model, ABC, validation=PERMUTED, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("model", some_models()[2:], ids=lambda model: type(model).__name__)
+def test_a_model_of_counts_refuses_expression_in_training_and_afterwards(model):
+    data = a_table()
+    data.X = np.log1p(data.X)
+    expression = cells_from_expression(data, batch_key="donor")
+    refused = (
+        rf"expected raw counts, which {type(model).__name__} scores as counts, found expression.*cells_from_counts\("
+    )
+    with pytest.raises(ValueError, match=f"^cells: {refused}"):
+        fit(model, expression, epochs=1, progress=False)
+    with pytest.raises(ValueError, match=f"^validation: {refused}"):
+        fit(model, ABC, validation=expression[:2], epochs=1, progress=False)
+    with pytest.raises(ValueError, match=refused):
+        get_latent_representation(model, expression)
+    with pytest.raises(ValueError, match=refused):
+        get_latent_representation(model, expression[:2].to("cpu"))  # parts and copies are expression too
+    fit(model, replace(ABC, counts=None), epochs=1, progress=False)  # built by hand: the caller answers for it
+
+
+def test_a_model_of_real_numbers_takes_both():
+    fit(VAE(3, n_latent=2, hidden=(4,)), ABC, epochs=1, progress=False)
+    fit(VAE(3, n_latent=2, hidden=(4,)), cells_from_expression(ABC.x.log1p()), epochs=1, progress=False)
+    assert (ABC.counts, cells_from_expression(ABC.x).counts) == (True, False)
 
 
 # What is remembered

@@ -35,6 +35,7 @@ class Cells:
     batches: tuple[str, ...]  # B names
     label: Tensor | None = None  # (N,) int64 codes into `labels`, −1 where a cell has none
     labels: tuple[str, ...] = ()  # C names of cell types
+    counts: bool | None = None  # x holds raw counts; False: expression; None: built by hand, so nobody looked
 
     def __len__(self) -> int:
         return len(self.x)
@@ -144,6 +145,7 @@ def _pass_gate(
         batches=batches,
         label=None if label is None else torch.from_numpy(label),
         labels=labels,
+        counts=checks is COUNT_CHECKS,
     )
 
 

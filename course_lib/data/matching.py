@@ -21,8 +21,14 @@ def check_cells(model: Any, cells: Cells, name: str = "cells") -> None:
     """ValueError unless ``cells`` have the model's genes in its order, and its batches by its numbers.
 
     A model is compared in what it has: ``genes``, ``batches``, both or neither. Every model has ``genes`` once
-    ``training.fit`` has trained it. ``name`` is what the message calls the cells.
+    ``training.fit`` has trained it. Where it says ``needs_counts = True``, expression is refused. ``name`` is what the
+    message calls the cells.
     """
+    if getattr(model, "needs_counts", False) and cells.counts is False:
+        raise ValueError(
+            f"{name}: expected raw counts, which {type(model).__name__} scores as counts, found expression, made "
+            "with cells_from_expression; use cells_from_counts(data, layer=…) and the layer that holds the counts."
+        )
     genes, batches = _names(model, "genes"), _names(model, "batches")
     if genes is not None and cells.genes != genes:
         raise ValueError(f"{name}: {_other_genes(genes, cells.genes, 'the model', 'model')}")

@@ -95,6 +95,7 @@ class SCVI(nn.Module):
     dropout : of the encoders' hidden units.   gene_likelihood : "zinb", "nb" or "poisson".
     """
 
+    needs_counts = True  # expression is refused
     library_mean: Tensor
     library_sd: Tensor
 

@@ -54,6 +54,8 @@ class SimplifiedSCVI(nn.Module):
     Source: the lecture's simplification of Lopez et al. 2018, https://doi.org/10.1038/s41592-018-0229-2.
     """
 
+    needs_counts = True  # expression is refused
+
     def __init__(self, n_genes: int, n_latent: int = 10, hidden: Sequence[int] = (128,), gene_likelihood: str = "nb"):
         super().__init__()
         self.n_latent = n_latent

@@ -10,6 +10,7 @@ def check_arguments(model: Any, cells: Cells, validation: Cells | None) -> None:
     """ValueError unless cells and validation are alike, and such as the model was built for or trained on before."""
     check_cells(model, cells)
     if validation is not None:
+        check_cells(model, validation, "validation")
         check_alike(cells, validation, "validation")
 
 
