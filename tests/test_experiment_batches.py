@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_lib.data.committed import load_pbmc_pair
 from course_lib.experiments import batches
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
@@ -81,13 +80,6 @@ def test_codes_that_hold_type_and_batch_are_measured_so():
     assert mixed["label_knn"] == 1.0
     assert mixed["entropy"] == pytest.approx(mixed["ceiling"], abs=0.02)
     assert abs(mixed["batch_knn"] - 0.5) < 0.15
-
-
-def test_counts_are_normalised_by_the_total_over_all_genes_before_genes_are_chosen():
-    pair = batches.DATA["pbmc_pair"](0)
-    whole = load_pbmc_pair()
-    share = np.asarray(pair.X[:5].todense()) / np.asarray(whole.X[:5].sum(1))
-    np.testing.assert_allclose(pair.layers["log"][:5].toarray(), np.log1p(1e4 * share), rtol=1e-5)
 
 
 def test_the_pair_is_cut_to_the_genes_the_record_names():

@@ -112,7 +112,8 @@ def test_log_likelihoods_are_the_bound_of_the_same_draws(cells):
 
 
 def test_run_chooses_rates_and_writes_the_table_and_its_provenance(cells, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "pbmc_counts", lambda: (cells, None))
+    monkeypatch.setattr(experiment, "pbmc3k", lambda n_genes: None)
+    monkeypatch.setattr(experiment, "cells_from_counts", lambda data: cells)
     choose, train_all, score = experiment.choose_lr, experiment.train_all, experiment.score
     monkeypatch.setattr(experiment, "choose_lr", lambda cells: choose(cells, epochs=2))
     monkeypatch.setattr(experiment, "train_all", lambda cells, seed, rates: train_all(cells, seed, rates, epochs=2))

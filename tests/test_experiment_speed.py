@@ -20,7 +20,7 @@ def table():
 
 def test_both_programs_were_timed_equally_often_on_every_data_set(table):
     counts = table.dropna(subset="cells_per_s").groupby(["data", "program"]).size()
-    assert set(counts.index) == {(d, p) for d in speed.data_sets() for p in ("course_lib", "scvi-tools")}
+    assert set(counts.index) == {(d, p) for d in speed.DATA for p in ("course_lib", "scvi-tools")}
     assert counts.nunique() == 1
 
 

@@ -28,14 +28,11 @@ made. The measures, over all cells:
 Axes: N cells, L latent dimensions.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scanpy
-import scipy.sparse
 import torch
 from anndata import AnnData
 from sklearn.decomposition import PCA
@@ -44,11 +41,10 @@ from sklearn.model_selection import StratifiedKFold
 from course_lib.analysis.latent import get_latent_representation
 from course_lib.analysis.mixing import batch_entropy, batch_entropy_ceiling, label_knn_accuracy
 from course_lib.data.cells import cells_from_counts
-from course_lib.data.committed import load_mosaic, load_pbmc_pair
-from course_lib.data.genes import most_variable
 from course_lib.data.scvi_process import simulate
 from course_lib.data.split import split_indices
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.data_sets import cell_types, mosaic, pbmc_pair, with_log
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.scvi import SCVI
 from course_lib.training import fit
 
@@ -67,17 +63,9 @@ def simulated(seed: int) -> AnnData:
     return simulate(**SIMULATION, seed=seed)  # type: ignore[arg-type]
 
 
-def with_log(data: AnnData) -> AnnData:
-    """The same data, with log1p of counts per 10,000 of all its genes in ``layers["log"]``."""
-    data.layers["log"] = scipy.sparse.csr_matrix(data.X, dtype=np.float32)
-    scanpy.pp.normalize_total(data, target_sum=1e4, layer="log")
-    scanpy.pp.log1p(data, layer="log")
-    return data
-
-
 DATA: dict[str, Callable[[int], AnnData]] = {
-    "mosaic": lambda seed: with_log(load_mosaic()),
-    "pbmc_pair": lambda seed: most_variable(with_log(load_pbmc_pair()), PAIR_GENES),
+    "mosaic": lambda seed: mosaic(),
+    "pbmc_pair": lambda seed: pbmc_pair(PAIR_GENES),
     "simulation": lambda seed: with_log(simulated(seed)),
 }
 
@@ -111,7 +99,7 @@ def cross_validated_knn(codes: np.ndarray, labels: np.ndarray, seed: int) -> flo
 def measure(codes: np.ndarray, data: AnnData, seed: int) -> Measured:
     """Mixing of batches and keeping of types in codes (N, L)."""
     batch = data.obs["batch"].to_numpy(dtype=str)
-    labels = data.obs["cell_type"].to_numpy(dtype=str) if "cell_type" in data.obs else None
+    labels = cell_types(data) if "cell_type" in data.obs else None
     found = {
         "entropy": batch_entropy(codes, batch, N_NEIGHBORS),
         "ceiling": batch_entropy_ceiling(codes, batch, labels, N_NEIGHBORS, seed=seed),
@@ -135,16 +123,14 @@ def run_seed(data: AnnData, seed: int, epochs: int = EPOCHS) -> pd.DataFrame:
 
 def run(n_seeds: int, folder: Path) -> Path:
     """Write the table and its provenance after every seed; returns the table's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path, tables = folder / "batches.csv", []
+    tables = []
     for seed in range(n_seeds):
         for name, load in DATA.items():
             tables.append(run_seed(load(seed), seed).assign(seed=seed, data=name))
             wide = tables[-1].pivot(index="measure", columns="method", values="value")
             print(f"seed {seed}, {name}\n{wide.round(3).to_string()}", flush=True)
         table = pd.concat(tables)[["seed", "data", "method", "measure", "value"]]
-        table.to_csv(path, index=False, float_format="%.5f", lineterminator="\n")
-        (folder / "batches.json").write_text(json.dumps(provenance(seed + 1), indent=2) + "\n", encoding="utf-8")
+        path = save(table, folder, "batches", provenance(seed + 1), float_format="%.5f")
     return path
 
 

@@ -12,14 +12,12 @@ two for Leiden at resolution 1 with ``n_clusters``, and ``label_knn``, the fract
 Axes: N cells, G genes, L latent dimensions.
 """
 
-import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scanpy
 import torch
 from anndata import AnnData
 from sklearn.decomposition import PCA
@@ -28,10 +26,9 @@ from course_lib.analysis.clustering import clustering_scores, cut_scores, knn_gr
 from course_lib.analysis.latent import get_latent_representation
 from course_lib.analysis.mixing import label_knn_accuracy
 from course_lib.data.cells import Cells, cells_from_counts, cells_from_expression
-from course_lib.data.committed import load_cortex, load_pbmc3k
-from course_lib.data.genes import largest_spread, most_variable
 from course_lib.data.split import split_indices
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.data_sets import cell_types, cortex, pbmc3k, with_log
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.models.vae import VAE
@@ -40,6 +37,7 @@ from course_lib.training import fit
 METHODS = {"pca": "PCA", "ae": "AE", "vae": "VAE", "scvi": "scVI"}
 N_LATENT, HIDDEN, SIGMA = 10, (128,), 0.5  # SIGMA: where the fit of the VAE's σ starts
 HELD_OUT, N_NEIGHBORS, RESOLUTION = 0.1, 15, 1.0
+DATA: dict[str, Callable[[], AnnData]] = {"cortex": cortex, "pbmc3k": pbmc3k}
 EPOCHS = {"cortex": 120, "pbmc3k": 50}  # of scVI; 250 on cortex, seed 0: ARI .714 for .720, NMI .759 for .767
 SCVI_LR, SCVI_EPS, SCVI_DECAY = 1e-3, 0.01, 1e-6  # and of its Adam
 GAUSSIAN_EPOCHS, GAUSSIAN_LR = 40, 3e-3  # AE and VAE, as in the experiment ``generators``
@@ -50,38 +48,16 @@ class Labelled:
     """Counts as scVI sees them, the same log-normalised for the others, and the names nobody learns from."""
 
     counts: Cells  # (N, G)
-    expression: Cells  # (N, G) log1p of counts per 10,000
+    expression: Cells  # (N, G) log1p of counts per 10,000 of these genes
     labels: np.ndarray  # (N,) names
 
     def __getitem__(self, index: np.ndarray) -> "Labelled":
         return Labelled(self.counts[index], self.expression[index], self.labels[index])
 
 
-def load(name: str) -> AnnData:
-    """Counts on the genes used: "cortex" (3,005 × 558, 7 types) or "pbmc3k" (the 2,638 named cells × 2,000, 8 types).
-
-    The genes are chosen on all cells, by their counts alone.
-    """
-    if name == "cortex":
-        return largest_spread(load_cortex(), 558)
-    if name == "pbmc3k":
-        data = load_pbmc3k()
-        return most_variable(data[data.obs["cell_type"] != "unassigned"], 2_000)
-    raise ValueError(f"name: expected 'cortex' or 'pbmc3k', found {name!r}.")
-
-
-def log_expression(data: AnnData) -> AnnData:
-    """A copy with log1p of counts per 10,000 in X."""
-    normalised = data.copy()
-    scanpy.pp.normalize_total(normalised, target_sum=1e4)
-    scanpy.pp.log1p(normalised)
-    return normalised
-
-
 def labelled(data: AnnData) -> Labelled:
-    """Both views of the cells, and their types."""
-    names = data.obs["cell_type"].to_numpy(dtype=str)
-    return Labelled(cells_from_counts(data), cells_from_expression(log_expression(data)), names)
+    """Both views of the cells, of the genes that ``data`` has and no others, and their types."""
+    return Labelled(cells_from_counts(data), cells_from_expression(with_log(data), layer="log"), cell_types(data))
 
 
 def embed(method: str, train: Labelled, others: Labelled, seed: int, scvi_epochs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,18 +109,15 @@ def run_seed(cells: Labelled, seed: int, scvi_epochs: int, methods: Iterable[str
 
 def run(n_seeds: int, folder: Path) -> Path:
     """Write the table and its provenance; returns the table's path."""
-    data = {name: labelled(load(name)) for name in EPOCHS}
+    data = {name: labelled(load()) for name, load in DATA.items()}
     tables = []
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "clustering.csv"
     for seed in range(n_seeds):
         for name, cells in data.items():
             tables.append(run_seed(cells, seed, EPOCHS[name]))
             tables[-1].insert(0, "data", name)
             print(tables[-1].round(3).to_string(index=False), flush=True)
         in_order = pd.concat(tables).sort_values(["data", "seed"], kind="stable")
-        in_order.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")  # kept if the next breaks off
-    (folder / "clustering.json").write_text(json.dumps(provenance(n_seeds), indent=2) + "\n", encoding="utf-8")
+        path = save(in_order, folder, "clustering", provenance(seed + 1), float_format="%.4f")
     return path
 
 

@@ -16,7 +16,6 @@ by their −ELBO; scvi-tools keeps its own defaults. ``cortex.csv`` has one row 
 Axes: N cells, G genes, K draws.
 """
 
-import json
 import logging
 import warnings
 from pathlib import Path
@@ -32,11 +31,10 @@ from torch.distributions import kl_divergence
 from course_lib.analysis.clustering import clustering_scores
 from course_lib.analysis.latent import get_latent_representation
 from course_lib.contexts import evaluating, seeded
-from course_lib.data.cells import Cells, cells_from_counts
-from course_lib.data.committed import load_cortex
-from course_lib.data.genes import largest_spread
+from course_lib.data.cells import Cells
 from course_lib.data.split import split_indices
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.data_sets import cortex, counts_and_types
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.probability.bounds import ELBO
 from course_lib.training import fit
@@ -83,12 +81,6 @@ CHOSEN_ON = {
     },
 }
 COLUMNS = ["seed", "method", "ari", "nmi", "asw", "elbo", "reconstruction", "kl_z", "kl_library"]
-
-
-def cortex() -> tuple[Cells, np.ndarray]:
-    """The 3,005 cells on their 558 genes of largest spread, and the class of each cell."""
-    data = largest_spread(load_cortex(), N_GENES)
-    return cells_from_counts(data), data.obs["cell_type"].to_numpy(dtype=str)
 
 
 def train(training: Cells, seed: int, *, learn_library: bool, epochs: int = EPOCHS) -> SCVI:
@@ -181,23 +173,13 @@ def run_seed(cells: Cells, labels: np.ndarray, seed: int, *, peer: bool = True, 
 
 def run(n_seeds: int, folder: Path) -> Path:
     """Write the tables and their provenance; returns the path of the measured one."""
-    cells, labels = cortex()
+    cells, labels = counts_and_types(cortex(N_GENES))
+    save(published(), folder, "cortex_published", float_format=None)
     tables = []
     for seed in range(n_seeds):
         tables.append(run_seed(cells, labels, seed))
         print(tables[-1].round(3).to_string(index=False), flush=True)
-    return write(tables, folder)
-
-
-def write(tables: list[pd.DataFrame], folder: Path) -> Path:
-    """``cortex.csv`` from the tables of the seeds, ``cortex_published.csv`` and ``cortex.json``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "cortex.csv"
-    pd.concat(tables).to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-    published().to_csv(folder / "cortex_published.csv", index=False, lineterminator="\n")
-    (folder / "cortex.json").write_text(
-        json.dumps(provenance(len(tables)), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+        path = save(pd.concat(tables), folder, "cortex", provenance(seed + 1), float_format="%.4f")
     return path
 
 

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import scanpy as sc
 import torch
 from matplotlib.figure import Figure
 
 from course_lib.analysis.latent import get_latent_representation
-from course_lib.data.cells import cells_from_expression
-from course_lib.data.committed import load_pbmc3k
+from course_lib.experiments.data_sets import expression_and_types, pbmc3k, with_log
 from course_lib.figures.style import BLACK, CATEGORIES, DPI, GREY
 from course_lib.models.vae import VAE
 from course_lib.training.fit import fit
@@ -23,16 +21,11 @@ PICTURE = Path(__file__).resolve().parents[2] / ".github" / "course.png"
 
 def latent_space(epochs: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """(N, 2) posterior means of PBMC3k's named cells, and their names, which the model has not seen."""
-    adata = load_pbmc3k()
-    adata = adata[adata.obs["cell_type"] != "unassigned"].copy()
-    sc.pp.highly_variable_genes(adata, n_top_genes=2000, flavor="seurat_v3", subset=True)
-    sc.pp.normalize_total(adata, target_sum=1e4)
-    sc.pp.log1p(adata)
-    cells = cells_from_expression(adata)
+    cells, labels = expression_and_types(with_log(pbmc3k()))
     torch.manual_seed(seed)
     model = VAE(cells.n_genes, n_latent=2, learn_sigma=True)
     fit(model, cells, epochs=epochs, kl_warmup=epochs // 3, seed=seed, progress=False)
-    return get_latent_representation(model, cells), adata.obs["cell_type"].astype(str).to_numpy()
+    return get_latent_representation(model, cells), labels
 
 
 def draw(z: np.ndarray, labels: np.ndarray) -> Figure:

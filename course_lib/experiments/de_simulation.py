@@ -20,7 +20,6 @@ the truth (shrinkage of true changes included), ``lfc_std``, what the posterior 
 type. Fraction of genes called, the largest probability (vanilla: of either sign), the mean absolute change.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -37,11 +36,10 @@ from course_lib.analysis.differential_expression import differential_expression
 from course_lib.analysis.groups import group_masks
 from course_lib.analysis.posterior import get_latent_library_size
 from course_lib.data.cells import Cells, cells_from_counts
-from course_lib.data.committed import load_pbmc3k
-from course_lib.data.genes import most_variable
 from course_lib.data.scvi_process import simulate
 from course_lib.data.split import split_indices
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.data_sets import pbmc3k, with_log
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.training import fit
 
@@ -85,11 +83,10 @@ def compare(model: SCVI, cells: Cells, one: NDArray, two: NDArray, mode: str, ov
 
 def wilcoxon(data: AnnData, one: NDArray, two: NDArray) -> pd.DataFrame:
     """Wilcoxon's rank sum test on log1p of counts per 10,000: index gene, ``score`` (∣z∣) and ``called`` (BH)."""
-    groups = AnnData(data.X, obs=pd.DataFrame(index=data.obs_names), var=data.var[[]])[one | two].copy()
+    groups = AnnData(data.X, obs=pd.DataFrame(index=data.obs_names), var=data.var[[]])[one | two]
+    groups = with_log(groups)
     groups.obs["group"] = pd.Categorical(np.where(one[one | two], "one", "two"))
-    scanpy.pp.normalize_total(groups, target_sum=1e4)
-    scanpy.pp.log1p(groups)
-    scanpy.tl.rank_genes_groups(groups, "group", groups=["one"], reference="two", method="wilcoxon")
+    scanpy.tl.rank_genes_groups(groups, "group", groups=["one"], reference="two", method="wilcoxon", layer="log")
     table = scanpy.get.rank_genes_groups_df(groups, "one").set_index("names").loc[list(data.var_names)]
     return pd.DataFrame({"score": table["scores"].abs(), "called": table["pvals_adj"] < FDR_TARGET})
 
@@ -208,47 +205,29 @@ def null_seed(data: AnnData, cell_type: str, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def pbmc() -> AnnData:
-    """PBMC3k's labelled cells on their most variable genes."""
-    data = load_pbmc3k()
-    return most_variable(data[data.obs["cell_type"] != "unassigned"], NULL_GENES)
-
-
 def run(n_seeds: int, folder: Path) -> Path:
     """Write the tables and their provenance; returns the first table's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    results = over_seeds(run_seed, n_seeds)
-    tables = pd.concat([table.assign(seed=seed) for seed, (table, _) in enumerate(results)])
-    write(tables[["seed", "mode", "over", "measure", "value"]], folder / "de_simulation.csv")
-    write(calibration(pd.concat([genes for _, genes in results])), folder / "de_calibration.csv")
-
-    sources: dict[str, Callable[[int], pd.DataFrame]] = {
-        "simulation": lambda seed: null_seed(simulate(**SIMULATION, batch_sd=0.0, seed=seed), "type_0", seed),
-        "pbmc3k": lambda seed: null_seed(pbmc(), NULL_TYPE, seed),
-    }
-    nulls = [
-        table.assign(data=name, seed=seed)
-        for name, one_seed in sources.items()
-        for seed, table in enumerate(over_seeds(one_seed, min(n_seeds, NULL_SEEDS)))
-    ]
-    null = pd.concat(nulls)
-    write(null[["data", "seed", *null.columns.drop(["data", "seed"])]], folder / "de_null.csv")
-    (folder / "de_simulation.json").write_text(json.dumps(provenance(n_seeds), indent=2) + "\n", encoding="utf-8")
-    return folder / "de_simulation.csv"
-
-
-def over_seeds(one_seed: Callable[[int], Any], n_seeds: int) -> list[Any]:
-    """The results of seeds 0 to K − 1, each shown as it comes."""
-    results = []
+    tables, genes = [], []
     for seed in range(n_seeds):
-        results.append(one_seed(seed))
-        shown = results[-1][0] if isinstance(results[-1], tuple) else results[-1]
-        print(f"seed {seed}\n{shown.to_string(index=False)}", flush=True)
-    return results
-
-
-def write(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
+        table, genes_of_seed = run_seed(seed)
+        print(f"seed {seed}\n{table.to_string(index=False)}", flush=True)
+        tables.append(table.assign(seed=seed)[["seed", "mode", "over", "measure", "value"]])
+        genes.append(genes_of_seed)
+        path = save(pd.concat(tables), folder, "de_simulation", provenance(seed + 1))
+        save(calibration(pd.concat(genes)), folder, "de_calibration")
+    null_sources: dict[str, Callable[[int], pd.DataFrame]] = {
+        "simulation": lambda seed: null_seed(simulate(**SIMULATION, batch_sd=0.0, seed=seed), "type_0", seed),
+        "pbmc3k": lambda seed: null_seed(pbmc3k(NULL_GENES), NULL_TYPE, seed),
+    }
+    nulls = []
+    for name, one_seed in null_sources.items():
+        for seed in range(min(n_seeds, NULL_SEEDS)):
+            nulls.append(one_seed(seed))
+            print(f"{name}, seed {seed}\n{nulls[-1].to_string(index=False)}", flush=True)
+            nulls[-1].insert(0, "data", name)
+            nulls[-1].insert(1, "seed", seed)
+            save(pd.concat(nulls), folder, "de_null")
+    return path
 
 
 def provenance(n_seeds: int) -> dict[str, object]:

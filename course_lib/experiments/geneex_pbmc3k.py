@@ -10,12 +10,10 @@ among their 15 nearest training cells in latent space. ``geneex_pbmc3k.json`` sa
 Axes: N cells, G genes, L latent dimensions.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scanpy
 import torch
 from sklearn.decomposition import PCA
 
@@ -23,9 +21,9 @@ from course_lib.analysis.latent import get_latent_representation, get_reconstruc
 from course_lib.analysis.mixing import label_knn_accuracy
 from course_lib.analysis.reconstruction import variance_explained
 from course_lib.data.cells import Cells, cells_from_expression
-from course_lib.data.committed import load_pbmc3k
 from course_lib.data.split import split_indices
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.data_sets import cell_types, pbmc3k
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.geneex import GENEEX
 from course_lib.training.fit import fit
 
@@ -34,17 +32,9 @@ EPOCHS, LR, BATCH_SIZE = 8, 3e-4, 64
 
 
 def blood() -> tuple[np.ndarray, np.ndarray]:
-    """Log-normalised expression of the labelled cells of PBMC3k, (N, G), and their types, (N,).
-
-    The genes are chosen on all cells, held-out ones included, by their counts alone.
-    """
-    data = load_pbmc3k()
-    data = data[data.obs["cell_type"] != "unassigned"].copy()
-    scanpy.pp.highly_variable_genes(data, n_top_genes=N_GENES, flavor="seurat_v3")  # expects raw counts
-    scanpy.pp.normalize_total(data, target_sum=1e4)
-    scanpy.pp.log1p(data)
-    data = data[:, data.var["highly_variable"]]
-    return data.X.toarray(), data.obs["cell_type"].to_numpy(dtype=str)
+    """Log-normalised expression of the labelled cells of PBMC3k, (N, G), and their types, (N,)."""
+    data = pbmc3k(N_GENES)
+    return data.layers["log"].toarray(), cell_types(data)
 
 
 def split_and_centre(x: np.ndarray, seed: int) -> tuple[Cells, np.ndarray, np.ndarray]:
@@ -92,10 +82,7 @@ def run(n_seeds: int, folder: Path) -> Path:
         for n_latent in LATENT_SIZES:
             tables.append(run_latent_size(x, label, n_latent, seed))
             print(tables[-1].to_string(index=False, header=False), flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "geneex_pbmc3k.csv"
-    pd.concat(tables).to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
-    (folder / "geneex_pbmc3k.json").write_text(json.dumps(provenance(n_seeds), indent=2) + "\n", encoding="utf-8")
+        path = save(pd.concat(tables), folder, "geneex_pbmc3k", provenance(seed + 1))
     return path
 
 

@@ -12,7 +12,6 @@ says with what it was made.
 Axes: N cells, G genes, L latent dimensions.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from course_lib.data.cells import Cells, cells_from_expression
 from course_lib.data.expression import log_normalise
 from course_lib.data.split import split_indices
 from course_lib.data.toys import three_programs
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.geneex import GENEEX
 from course_lib.training.fit import fit
 
@@ -161,10 +160,7 @@ def run(n_seeds: int, folder: Path) -> Path:
         for setting in SETTINGS:
             tables.append(run_setting(setting, seed))
             print(tables[-1].iloc[[0, -1]].to_string(index=False, header=False), flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "geneex_toy.csv"
-    pd.concat(tables).to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
-    (folder / "geneex_toy.json").write_text(json.dumps(provenance(n_seeds), indent=2) + "\n", encoding="utf-8")
+        path = save(pd.concat(tables), folder, "geneex_toy", provenance(seed + 1))
     return path
 
 

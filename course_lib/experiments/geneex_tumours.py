@@ -37,7 +37,7 @@ from course_lib.data.cells import cells_from_expression
 from course_lib.data.expression import log_normalise
 from course_lib.data.split import split_indices
 from course_lib.data.tumours import load_gdc_htseq
-from course_lib.experiments.record import RESULTS, made_with
+from course_lib.experiments.record import RESULTS, made_with, save
 from course_lib.models.geneex import GENEEX, training_memory
 from course_lib.training.fit import fit
 
@@ -119,6 +119,7 @@ def run_split(counts: np.ndarray, site: np.ndarray, seed: int, epochs: int = EPO
 
 def run(n_splits: int, folder: Path, originals: Path) -> list[Path]:
     """Write both tables and their provenance; returns the tables' paths."""
+    shape = load_gdc_htseq(originals).shape
     results = []
     for seed in range(n_splits):
         command = [sys.executable, "-m", "course_lib.experiments.geneex_tumours", "--split", str(seed)]
@@ -126,16 +127,13 @@ def run(n_splits: int, folder: Path, originals: Path) -> list[Path]:
         child.check_returncode()
         results.append(json.loads(child.stdout))
         print(json.dumps(results[-1]["summary"]), json.dumps(results[-1]["epochs"][-1]), flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = {
-        "geneex_tumours.csv": pd.DataFrame([row for result in results for row in result["epochs"]]),
-        "geneex_tumours_summary.csv": pd.DataFrame([result["summary"] for result in results]),
-    }
-    for name, table in tables.items():
-        table.to_csv(folder / name, index=False, float_format="%.5g", lineterminator="\n")
-    shape = load_gdc_htseq(originals).shape
-    (folder / "geneex_tumours.json").write_text(json.dumps(provenance(n_splits, shape), indent=2) + "\n", "utf-8")
-    return [folder / name for name in tables]
+        rows = pd.DataFrame([row for result in results for row in result["epochs"]])
+        summary = pd.DataFrame([result["summary"] for result in results])
+        paths = [
+            save(rows, folder, "geneex_tumours", provenance(seed + 1, shape)),
+            save(summary, folder, "geneex_tumours_summary"),
+        ]
+    return paths
 
 
 def provenance(n_splits: int, shape: tuple[int, ...]) -> dict[str, object]:

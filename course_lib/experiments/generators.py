@@ -10,22 +10,22 @@ nearest held-out one, both in units of log1p expression. ``generators.json`` say
 Axes: N cells, G genes, L latent dimensions.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scanpy
 import torch
 from torch import Tensor
 
 from course_lib.analysis.generation import energy_distance, nearest_neighbour_distance
 from course_lib.analysis.latent import get_latent_representation
 from course_lib.contexts import evaluating
-from course_lib.data.cells import Cells, cells_from_expression
+from course_lib.data.cells import Cells
 from course_lib.data.committed import load_pbmc3k
+from course_lib.data.genes import most_variable
 from course_lib.data.split import split_indices
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.data_sets import expression_and_types, with_log
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.vae import VAE
 from course_lib.training import fit
@@ -46,16 +46,12 @@ GENERATORS = {
 
 
 def log_expression(n_genes: int = N_GENES) -> tuple[Cells, np.ndarray]:
-    """PBMC3k as log1p of counts per 10,000, on its most variable genes, and the type of each cell.
+    """PBMC3k, unnamed cells included, as log1p of counts per 10,000, and the type of each cell.
 
     The genes are chosen on all cells, held-out ones included, by their counts alone; no model sees more than that.
     """
-    data = load_pbmc3k()
-    scanpy.pp.highly_variable_genes(data, n_top_genes=n_genes, flavor="seurat_v3")  # expects raw counts
-    scanpy.pp.normalize_total(data, target_sum=1e4)
-    scanpy.pp.log1p(data)
-    data = data[:, data.var["highly_variable"]]
-    return cells_from_expression(data), data.obs["cell_type"].to_numpy(dtype=str)
+    data = with_log(load_pbmc3k())  # log1p of counts per 10,000 of all genes
+    return expression_and_types(most_variable(data, n_genes))
 
 
 def train(train_cells: Cells, seed: int, epochs: int = EPOCHS) -> tuple[VAE, Autoencoder]:
@@ -120,11 +116,8 @@ def run(n_seeds: int, folder: Path) -> Path:
     for seed in range(n_seeds):
         tables.append(run_seed(cells, seed).reset_index().assign(seed=seed))
         print(f"seed {seed}\n{tables[-1].round(3).to_string(index=False)}", flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "generators.csv"
-    table = pd.concat(tables)[["seed", "generator", "energy", "nearest"]]
-    table.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-    (folder / "generators.json").write_text(json.dumps(provenance(n_seeds), indent=2) + "\n", encoding="utf-8")
+        table = pd.concat(tables)[["seed", "generator", "energy", "nearest"]]
+        path = save(table, folder, "generators", provenance(seed + 1), float_format="%.4f")
     return path
 
 

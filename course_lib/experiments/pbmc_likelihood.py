@@ -19,7 +19,6 @@ what it was made, and how validation judged each learning rate.
 Axes: N cells, G genes.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +31,9 @@ from numpy.typing import NDArray
 
 from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells, cells_from_counts
-from course_lib.data.committed import load_pbmc3k
-from course_lib.data.genes import most_variable
 from course_lib.data.split import split_indices
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.data_sets import pbmc3k
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.models.scvi_simplified import SimplifiedSCVI
 from course_lib.probability.bounds import iwae
@@ -67,16 +65,6 @@ class Trained:
     epoch: int
     validation_loss: float
     history: pd.DataFrame
-
-
-def pbmc_counts(n_genes: int = N_GENES) -> tuple[Cells, NDArray[np.str_]]:
-    """The labelled cells of PBMC3k, raw counts of their most variable genes, and the type of each cell.
-
-    The genes are chosen on all cells, test cells included, before any model; every model sees the same ones.
-    """
-    data = load_pbmc3k()
-    data = most_variable(data[data.obs["cell_type"] != "unassigned"], n_genes)
-    return cells_from_counts(data), data.obs["cell_type"].to_numpy(dtype=str)
 
 
 def split(cells: Cells, seed: int) -> tuple[Cells, Cells, Cells]:
@@ -164,19 +152,17 @@ def score(trainings: Trainings, cells: Cells, seed: int, n_samples: int = N_SAMP
 
 def run(n_seeds: int, folder: Path) -> Path:
     """Write the table and its provenance; returns the table's path."""
-    cells, _ = pbmc_counts()
+    cells = cells_from_counts(pbmc3k(N_GENES))
     judged, trainings = choose_lr(cells)
     rates = {key: trained.lr for key, trained in trainings.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    path, tables = folder / "pbmc_likelihood.csv", []
+    tables = []
     for seed in range(n_seeds):
         if seed > 0:  # the trainings of seed 0 are there already
             trainings = train_all(cells, seed, rates)
         tables.append(score(trainings, cells, seed))
         print(tables[-1].round(2).to_string(index=False), flush=True)
-        pd.concat(tables).to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-    made = provenance(n_seeds) | {"learning_rates": judged.to_dict(orient="records")}
-    (folder / "pbmc_likelihood.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+        made = provenance(seed + 1) | {"learning_rates": judged.to_dict(orient="records")}
+        path = save(pd.concat(tables), folder, "pbmc_likelihood", made, float_format="%.4f")
     return path
 
 

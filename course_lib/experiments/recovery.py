@@ -26,7 +26,6 @@ what it was made. The quantities:
 Axes: N cells, G genes, B batches.
 """
 
-import json
 from itertools import combinations
 from pathlib import Path
 
@@ -43,7 +42,7 @@ from course_lib.contexts import evaluating
 from course_lib.data.cells import Cells, cells_from_counts, log_total
 from course_lib.data.scvi_process import simulate
 from course_lib.data.split import split_indices
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.probability.counts import ZeroInflatedNegativeBinomial
 from course_lib.training import fit
@@ -173,15 +172,13 @@ def run_seed(seed: int, n_cells: int = N_CELLS, n_genes: int = N_GENES, epochs: 
 
 def run(n_seeds: int, folder: Path) -> Path:
     """Write the table and its provenance after every seed; returns the table's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path, tables = folder / "recovery.csv", []
+    tables = []
     for seed in range(n_seeds):
         tables.append(run_seed(seed).assign(seed=seed))
         wide = tables[-1].pivot(index="quantity", columns="model", values="value")
         print(f"seed {seed}\n{wide.round(3).to_string()}", flush=True)
         table = pd.concat(tables)[["seed", "quantity", "model", "value"]]
-        table.to_csv(path, index=False, float_format="%.5f", lineterminator="\n")
-        (folder / "recovery.json").write_text(json.dumps(provenance(seed + 1), indent=2) + "\n", encoding="utf-8")
+        path = save(table, folder, "recovery", provenance(seed + 1), float_format="%.5f")
     return path
 
 

@@ -12,12 +12,10 @@ and on PBMC3k the seconds that 100 importance samples of every cell's likelihood
 Axes: N cells, G genes.
 """
 
-import argparse
-import json
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,28 +25,18 @@ from anndata import AnnData
 
 from course_lib.analysis.posterior import get_marginal_ll
 from course_lib.data.cells import cells_from_counts
-from course_lib.data.committed import load_cortex, load_pbmc3k
-from course_lib.data.genes import largest_spread, most_variable
 from course_lib.data.scvi_process import simulate
-from course_lib.experiments.record import RESULTS, made_with
+from course_lib.experiments.data_sets import cortex, pbmc3k
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.training.fit import fit
 
 IWAE_SAMPLES = 100
-
-
-def data_sets() -> dict[str, Callable[[], AnnData]]:
-    """Name to a function that makes the counts: 2,253 × 558 (the paper's training cells), 2,638 and 20,000 × 2,000."""
-
-    def pbmc3k() -> AnnData:
-        data = load_pbmc3k()
-        return most_variable(data[data.obs["cell_type"] != "unassigned"])
-
-    return {
-        "cortex": lambda: largest_spread(load_cortex())[:2_253].copy(),
-        "pbmc3k": pbmc3k,
-        "simulated": lambda: AnnData(simulate(20_000, 2_000, log_library_means=(7.6,)).X),
-    }
+DATA: dict[str, Callable[[], AnnData]] = {
+    "cortex": lambda: cortex()[:2_253].copy(),  # as many as the paper trained on
+    "pbmc3k": pbmc3k,
+    "simulated": lambda: AnnData(simulate(20_000, 2_000, log_library_means=(7.6,)).X),
+}
 
 
 def train_ours(data: AnnData, epochs: int) -> SCVI:
@@ -146,41 +134,29 @@ def profile(data: AnnData, steps: int = 50) -> dict[str, float]:
     return {part: round(float(np.median(values)), 2) for part, values in times.items()}
 
 
-def run(repeats: int, folder: Path, names: list[str]) -> Path:
+def run(repeats: int, folder: Path, data: Sequence[str] = tuple(DATA)) -> Path:
     """Write the table and its provenance; returns the table's path."""
     warnings.simplefilter("ignore")  # scvi-tools' dependencies announce their plans
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     rows: list[dict[str, object]] = []
     profiles: list[dict[str, object]] = []
-    for name in names:
-        data = data_sets()[name]()
-        epochs = max(2, round(40_000 / data.n_obs))
-        for repeat in range(repeats):
-            rows += measure(data, name, epochs, repeat)
-            if name == "pbmc3k" and repeat == 0:
-                rows += measure_iwae(data, repeat)
-        profiles += [{"data": name, "part": part, "ms": ms} for part, ms in profile(data).items()]
-    folder.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(profiles).to_csv(folder / "speed_profile.csv", index=False, lineterminator="\n")
-    path = folder / "speed.csv"
-    pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
     provenance = made_with("speed", "torch", "numpy", "scvi-tools") | {"iwae_samples": IWAE_SAMPLES}
-    (folder / "speed.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+    for name in data:
+        counts = DATA[name]()
+        epochs = max(2, round(40_000 / counts.n_obs))
+        for repeat in range(repeats):
+            rows += measure(counts, name, epochs, repeat)
+            if name == "pbmc3k" and repeat == 0:
+                rows += measure_iwae(counts, repeat)
+        profiles += [{"data": name, "part": part, "ms": ms} for part, ms in profile(counts).items()]
+        save(pd.DataFrame(profiles), folder, "speed_profile", float_format=None)
+        path = save(pd.DataFrame(rows), folder, "speed", provenance, float_format=None)
     return path
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Training speed of the course's scVI beside scvi-tools'.")
-    parser.add_argument("--repeats", type=int, default=3, help="how often each is timed (default 3)")
-    parser.add_argument("--data", nargs="+", default=list(data_sets()), choices=list(data_sets()))
-    parser.add_argument("--to", type=Path, default=RESULTS, help="the folder of the table and its provenance")
-    arguments = parser.parse_args()
-    path = run(arguments.repeats, arguments.to, arguments.data)
-    table = pd.read_csv(path)
-    print(
-        table.groupby(["data", "program"])[["cells_per_s", "iwae_s"] if "iwae_s" in table else ["cells_per_s"]].median()
-    )
+    command_line("Training speed of the course's scVI beside scvi-tools'.", run, repeats=3, data=list(DATA))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ The process that is measured runs this file by its path: importing ``course_lib`
 """
 
 import argparse
-import csv
 import json
 import os
 import platform
@@ -79,6 +78,10 @@ def measure(setting: str, load: str, seconds: float) -> dict[str, float]:
 
 def run(repeats: int, seconds: float, folder: Path) -> Path:
     """Measure every setting under every load, ``repeats`` times, and write the table; returns its path."""
+    import pandas as pd
+
+    from course_lib.experiments.record import save
+
     rows = []
     for repeat in range(repeats):
         for load in LOADS:
@@ -89,14 +92,9 @@ def run(repeats: int, seconds: float, folder: Path) -> Path:
                     flush=True,
                 )
                 rows.append(row)
-    folder.mkdir(parents=True, exist_ok=True)
-    table = folder / "threads.csv"
-    with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    (folder / "threads.json").write_text(json.dumps(provenance(repeats, seconds), indent=2) + "\n", encoding="utf-8")
-    return table
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        path = save(table, folder, "threads", provenance(repeat + 1, seconds), float_format=None)
+    return path
 
 
 def provenance(repeats: int, seconds: float) -> dict[str, object]:

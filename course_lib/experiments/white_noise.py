@@ -11,7 +11,6 @@ epoch. ``white_noise.json`` says with what it was made.
 Axes: N rows, G features, L latent dimensions.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ import torch
 
 from course_lib.data.cells import cells_from_expression
 from course_lib.data.toys import white_noise
-from course_lib.experiments.record import command_line, made_with
+from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.linear import TiedLinearAutoencoder
 from course_lib.training.fit import fit
@@ -83,10 +82,7 @@ def run(n_seeds: int, folder: Path) -> Path:
             tables.append(explained_per_epoch(setting, seed))
             last = tables[-1].iloc[-1]
             print(f"seed {seed}, {setting}: train {last.train:.4f}, held out {last.held_out:.4f}", flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "white_noise.csv"
-    pd.concat(tables).to_csv(path, index=False, float_format="%.5f", lineterminator="\n")
-    (folder / "white_noise.json").write_text(json.dumps(provenance(n_seeds), indent=2) + "\n", encoding="utf-8")
+        path = save(pd.concat(tables), folder, "white_noise", provenance(seed + 1), float_format="%.5f")
     return path
 
 
