@@ -12,6 +12,7 @@ from torch import nn
 from course_lib import training as package
 from course_lib.data.cells import Cells
 from course_lib.training import TrainingDiverged, fit
+from course_lib.training.fit import learning_rate_at
 from course_lib.training.stopping import EarlyStopping
 
 
@@ -451,3 +452,66 @@ def test_training_imports_no_model_and_no_analysis():
         imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
         floors = {node.module.split(".")[1] for node in imports if (node.module or "").startswith("course_lib.")}
         assert floors <= {"training", "data", "contexts"}, path.name
+
+
+# One cycle ------------------------------------------------------------------------------------------------------------
+
+
+def test_one_cycle_is_the_schedule_of_pytorch():
+    n_steps, lr = 10_000, 0.02
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=n_steps, cycle_momentum=False)
+    theirs = []
+    for _ in range(n_steps):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    ours = [learning_rate_at(step / n_steps, lr, one_cycle=True) for step in range(n_steps)]
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)  # they count steps from 0 to n − 1: a shift of one
+    assert learning_rate_at(0.7, lr, one_cycle=False) == lr
+
+
+class Rates(nn.Module):
+    """Notes where it stands. Its gradient is one in every step, so that Adam moves it by the learning rate."""
+
+    def __init__(self, stop_at=None):
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(()))
+        self.seen, self.stop_at = [], stop_at
+
+    def loss(self, cells, kl_weight=1.0):
+        self.seen.append(float(self.w.detach()))
+        if len(self.seen) == self.stop_at:
+            raise KeyboardInterrupt
+        return {"loss": -self.w}
+
+
+def test_a_run_of_one_cycle_rises_and_falls_over_all_its_steps():
+    model = Rates()
+    fit(model, random_cells(40), epochs=5, batch_size=10, lr=0.1, one_cycle=True, progress=False)
+    steps = np.diff([*model.seen, float(model.w.detach())])  # Adam on a constant gradient moves by its learning rate
+    expected = [learning_rate_at(k / 20, 0.1, one_cycle=True) for k in range(20)]
+    np.testing.assert_allclose(steps, expected, rtol=1e-4)
+
+
+def test_one_cycle_refuses_patience():
+    cells = random_cells(40)
+    with pytest.raises(ValueError, match="patience = 3 does not go with one_cycle=True.*patience=None"):
+        fit(Rates(), cells, validation=cells, epochs=5, patience=3, one_cycle=True, progress=False)
+
+
+def test_a_run_of_one_cycle_resumes_as_it_was_and_not_with_another_length(tmp_path):
+    def run(folder, epochs=5, stop_at=None):
+        model = Rates(stop_at)
+        fit(
+            model, random_cells(40), epochs=epochs, batch_size=10, lr=0.1, one_cycle=True, checkpoint=folder,
+            progress=False,
+        )  # fmt: skip
+        return float(model.w.detach())
+
+    whole = run(tmp_path / "whole")
+    broken_off = run(tmp_path / "broken", stop_at=13)  # in epoch 4
+    assert broken_off != whole
+    assert run(tmp_path / "broken") == whole
+    with pytest.raises(ValueError, match="epochs: 5 in the checkpoint, 8 now"):
+        run(tmp_path / "whole", epochs=8)

@@ -155,8 +155,11 @@ def _write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 
 def _identity(settings: Settings, model: Trainable, cells: Cells, validation: Cells | None) -> dict[str, Any]:
-    """What must be the same for a run to be the same run. The number of epochs may grow, so it is left out."""
-    identity = {name: value for name, value in asdict(settings).items() if name != "epochs"}
+    """What must be the same for a run to be the same run.
+
+    The number of epochs may grow, so it is left out, except where the learning rate follows it.
+    """
+    identity = {name: value for name, value in asdict(settings).items() if name != "epochs" or settings.one_cycle}
     identity |= {"number of cells": len(cells), "number of validation cells": len(validation or ())}
     identity |= {"content of cells": _digest(cells), "content of validation": _digest(validation)}
     identity |= {"model": repr(model)}

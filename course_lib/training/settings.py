@@ -16,6 +16,7 @@ class Settings:
     epochs: int
     batch_size: int
     lr: float
+    one_cycle: bool
     weight_decay: float
     eps: float
     kl_weight: float
@@ -39,6 +40,11 @@ class Settings:
             raise ValueError(
                 f"kl_warmup = {self.kl_warmup} is more than epochs = {self.epochs}: the KL term would never reach its "
                 f"full weight. Choose kl_warmup ≤ epochs"
+            )
+        if self.one_cycle and self.patience is not None:
+            raise ValueError(
+                f"patience = {self.patience} does not go with one_cycle=True: while the learning rate is high the loss "
+                f"rises for some epochs, and falls at the end. Pass patience=None, or one_cycle=False"
             )
         self.torch_device()
 
