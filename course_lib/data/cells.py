@@ -4,6 +4,7 @@ Axes: N cells, G genes, B batches.
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from course_lib.data.checks import COUNT_CHECKS, EXPRESSION_CHECKS, NAME_CHECKS, Check, NotCounts
 from course_lib.data.columns import read_batches, read_labels
+from course_lib.data.doubts import almost_a_name_per_cell, named_as_if_transposed, spread_as_if_transposed
 from course_lib.data.tables import read_table
 
 ONLY_BATCH = "all cells"  # the name of the one batch when no batch_key is given
@@ -101,6 +103,10 @@ def cells_from_counts(
         that is not two-dimensional, a mask, a damaged sparse matrix, an unknown ``layer``, ``batch_key`` or
         ``label_key``, a cell without a batch. Every message says what was expected, what was found, where first, and
         what to do.
+
+    Warns
+    -----
+    UserWarning : genes seem to stand in rows, or ``batch_key`` or ``label_key`` names nearly every cell differently.
     """
     return _pass_gate(data, COUNT_CHECKS, layer, batch_key, label_key)
 
@@ -129,14 +135,19 @@ def _pass_gate(
             check(table)
     except NotCounts as error:
         raise NotCounts(f"{error}{_counts_elsewhere(data)}") from None
+    doubts = [named_as_if_transposed(table) or (spread_as_if_transposed(table) if checks is COUNT_CHECKS else "")]
     batch: np.ndarray = np.zeros(len(table.cells), dtype=np.int64)
     batches: tuple[str, ...] = (ONLY_BATCH,)
     if batch_key is not None:
         batch, batches = read_batches(_obs(data, "batch_key", batch_key), batch_key)
+        doubts.append(almost_a_name_per_cell("batch_key", batch_key, batches, len(batch)))
     label: np.ndarray | None = None
     labels: tuple[str, ...] = ()
     if label_key is not None:
         label, labels = read_labels(_obs(data, "label_key", label_key), label_key)
+        doubts.append(almost_a_name_per_cell("label_key", label_key, labels, int((label >= 0).sum())))
+    for doubt in filter(None, doubts):
+        warnings.warn(doubt, stacklevel=3)  # at the caller of cells_from_counts
     dense = table.values if isinstance(table.values, np.ndarray) else table.values.toarray()
     return Cells(
         x=torch.from_numpy(np.array(dense, dtype=np.float32, order="C")),  # a copy: the caller's table stays theirs

@@ -98,7 +98,12 @@ def _choose_layer(data: AnnData, layer: object) -> tuple[Any, str]:
         if data.X is None:
             raise ValueError(f"data.X: expected a table, found none. Pass layer=…; the layers are: {there}.")
         return data.X, "data.X"
-    if not isinstance(layer, str) or layer not in data.layers:
+    if not isinstance(layer, str):
+        raise TypeError(
+            f"layer: expected a name in data.layers, found a {type(layer).__name__}. The layers are: {there}. "
+            "To pass a table that is no layer, pass it for data."
+        )
+    if layer not in data.layers:
         raise ValueError(
             f"layer: expected a name in data.layers, found {layer!r}. The layers are: {there}; "
             "leave layer out to use data.X."
@@ -169,7 +174,7 @@ def as_numbers(values: Any, source: str) -> Any:
         ) from error
     _is_numeric(values.dtype, source)
     _is_two_dimensional(values.shape, source)
-    return values
+    return values.astype(np.float32) if values.dtype == np.float16 else values  # in 16 bits 2²⁴ is infinite
 
 
 def _is_numeric(dtype: Any, source: str) -> None:
