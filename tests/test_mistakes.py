@@ -3,9 +3,10 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
-from mistakes import ROOT, Mistake, copy_with, read_mistakes
+from mistakes import ROOT, Mistake, copy_with, outcome, read_mistakes
 
 MISTAKES = read_mistakes()
 
@@ -31,3 +32,40 @@ def test_names_are_unique():
 def test_a_mistake_out_of_step_with_the_library_is_refused(tmp_path):
     with pytest.raises(ValueError, match="0 times, expected once"):
         copy_with(Mistake("gone", "course_lib/networks.py", "no such line", "", "tests/test_networks.py"), tmp_path)
+
+
+ENTRY = """[[mistake]]
+name = "x"
+file = "course_lib/data/toys.py"
+before = "a"
+after = "b"
+killed_by = "tests/test_toys.py::test_σ"
+"""
+
+
+def test_all_files_of_the_folder_are_read_in_the_order_of_their_names(tmp_path):
+    (tmp_path / "mistakes").mkdir()
+    (tmp_path / "mistakes" / "data.toml").write_text(ENTRY, encoding="utf-8")
+    of_the_top = ENTRY.replace("data/toys", "threads").replace('"x"', '"y"')
+    (tmp_path / "mistakes" / "course_lib.toml").write_text(of_the_top, encoding="utf-8")
+    assert [mistake.name for mistake in read_mistakes(tmp_path / "mistakes")] == ["y", "x"]
+    assert len(MISTAKES) > 100
+
+
+def test_a_mistake_that_stands_elsewhere_is_refused(tmp_path):
+    folder = tmp_path / "mistakes"
+    folder.mkdir()
+    (folder / "models.toml").write_text(ENTRY, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"x: expected in data\.toml, found in models\.toml; move it there"):
+        read_mistakes(folder)
+    (folder / "models.toml").rename(tmp_path / "mistakes.toml")
+    with pytest.raises(ValueError, match=r"mistakes\.toml: expected no such file.*Move what it holds"):
+        read_mistakes(folder)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES[:1], ids=lambda mistake: mistake.name)
+def test_a_system_that_cannot_fork_starts_a_process_instead(mistake, monkeypatch):
+    monkeypatch.delattr("os.fork")
+    assert outcome(mistake) == "killed"
+    lives = replace(mistake, after=mistake.before)
+    assert outcome(lives).startswith("lives")
