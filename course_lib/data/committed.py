@@ -3,15 +3,14 @@
 Every loader returns an AnnData with raw integer counts (int32) in ``X``, kinds of cell in ``obs["cell_type"]`` where
 the origin or the markers name them, batches in ``obs["batch"]`` where there are batches, and in ``uns["source"]`` a
 dictionary of ``citation``, ``doi``, ``terms`` and ``origin``. ``data/README.md`` tells more; the files were made by
-``course_lib.data.build``. A file that is not there raises FileNotFoundError, which says how to get it back.
+``course_lib.data.build``. A file that is not there raises FileNotFoundError, and one whose bytes are not the recorded
+ones ValueError; both say how to get it back.
 """
-
-from pathlib import Path
 
 import numpy as np
 from anndata import AnnData, read_h5ad
 
-DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"
+from course_lib.data.recorded import DATA_FOLDER, what_is_wrong
 
 
 def load_pbmc3k() -> AnnData:
@@ -62,11 +61,13 @@ def load_pbmc_pair() -> AnnData:
 
 def _load(name: str) -> AnnData:
     path = DATA_FOLDER / f"{name}.h5ad"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is missing. It is part of the repository: restore it with `git checkout -- data/{path.name}`, "
-            "or rebuild it from its public origin with `python -m course_lib.data.build --write`. If course_lib was "
-            "installed without -e, its data stayed behind: run `pip install -e .` in the clone."
+    found, remedy = what_is_wrong(name, DATA_FOLDER)
+    if found:
+        kind = ValueError if path.is_file() else FileNotFoundError
+        raise kind(
+            f"{path}: expected the file that is part of the repository, found {found}. {remedy}\n"
+            "Without git, rebuild it from its public origin: python -m course_lib.data.build --write\n"
+            "If course_lib was installed without -e, its data stayed behind: run pip install -e . in the clone."
         )
     data = read_h5ad(path)
     data.X = data.X.astype(np.int32)  # on disk unsigned, where 1 − 2 would be 65,535

@@ -102,28 +102,32 @@ def check_editable(root: Path = ROOT) -> list[Finding]:
 
 
 def check_data(root: Path = ROOT) -> list[Finding]:
-    """Are the committed data files there, with something in them?"""
+    """Are the committed data files there, and the data sets byte for byte the recorded ones?"""
+    from course_lib.data.recorded import recorded, what_is_wrong
+
+    folder = root / "data"
+    try:
+        names = recorded(folder)
+    except ValueError as error:
+        return [Finding("wrong", str(error), "git checkout -- data")]
+    wrong = {f"data/{name}.h5ad": what_is_wrong(name, folder)[0] for name in names}
+    wrong = {file: found for file, found in wrong.items() if found}
+    files, mend = list(names), "git clone, once more: this folder is not a clone, and not whole"
     if (root / ".git").exists():
         listing = subprocess.run(
             ["git", "ls-files", "-z", "data"], cwd=root, capture_output=True, text=True, check=False
         ).stdout
-        files = [name for name in listing.split("\0") if name]
-        gone = [name for name in files if not (root / name).is_file() or not (root / name).stat().st_size]
-        if gone:
-            listed = ", ".join(gone[:5]) + (" …" if len(gone) > 5 else "")
-            return [Finding("wrong", f"{len(gone)} data files are missing or empty: {listed}", "git checkout -- data")]
-        if files:
-            return [Finding("ok", f"all {len(files)} committed data files are there")]
-    names = (
-        json.loads((root / "data" / "hashes.json").read_text("utf-8"))
-        if (root / "data" / "hashes.json").exists()
-        else []
-    )
-    gone = [f"data/{name}.h5ad" for name in names if not (root / "data" / f"{name}.h5ad").is_file()]
-    if gone or not names:
-        text = f"missing: {', '.join(gone)}" if gone else "the folder data holds no data set"
-        return [Finding("wrong", text, "git clone, once more: this folder is not a clone, and not whole")]
-    return [Finding("ok", f"all {len(names)} data sets are there")]
+        files, mend = [name for name in listing.split("\0") if name], "git checkout -- data"
+        for name in files:
+            if name not in wrong and (not (root / name).is_file() or not (root / name).stat().st_size):
+                wrong[name] = "no such file" if not (root / name).is_file() else "an empty file"
+    if wrong:
+        listed = "; ".join(f"{file}: {found}" for file, found in list(wrong.items())[:5])
+        more = "; …" if len(wrong) > 5 else ""
+        return [Finding("wrong", f"{len(wrong)} data files are not as committed: {listed}{more}", mend)]
+    if not names:
+        return [Finding("wrong", "data/hashes.json is missing or empty, which says what the data sets are", mend)]
+    return [Finding("ok", f"all {len(files)} committed data files are there, {len(names)} data sets as recorded")]
 
 
 def check_torch() -> list[Finding]:
