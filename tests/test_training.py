@@ -496,7 +496,7 @@ def test_a_run_of_one_cycle_rises_and_falls_over_all_its_steps():
 
 def test_one_cycle_refuses_patience():
     cells = random_cells(40)
-    with pytest.raises(ValueError, match="patience = 3 does not go with one_cycle=True.*patience=None"):
+    with pytest.raises(ValueError, match=r"patience = 3 does not go with one_cycle=True.*patience=None"):
         fit(Rates(), cells, validation=cells, epochs=5, patience=3, one_cycle=True, progress=False)
 
 

@@ -43,6 +43,11 @@ def mosaic() -> AnnData:
     return with_log(load_mosaic())
 
 
+def kang() -> AnnData:
+    """3,743 blood cells at rest and under interferon-β × 2,006 genes; ``obs["condition"]`` is CTRL or STIM."""
+    return with_log(load_kang())
+
+
 def kang_monocytes() -> AnnData:
     """1,079 CD14+ monocytes at rest and under interferon-β × 2,006 genes; ``obs["condition"]`` is CTRL or STIM."""
     data = load_kang()

@@ -157,9 +157,9 @@ def kl_weight_at(epoch: int, kl_weight: float, kl_warmup: int) -> float:
 def learning_rate_at(done: float, lr: float, one_cycle: bool) -> float:
     """The learning rate once a share ``done`` of the run is behind: ``lr``, or one cycle up to it and down to zero.
 
-    The cycle rises along a cosine from lr/25 to ``lr`` over the first 30 % of the steps and falls to almost nothing over
-    the rest. Large steps find the valley, small ones its floor; a run must be as long as it was planned. Source: Smith
-    and Topin 2019, https://doi.org/10.48550/arXiv.1708.07120; shape and constants are those of PyTorch's ``OneCycleLR``.
+    The cycle rises along a cosine from lr/25 to ``lr`` over the first 30 % of the steps and falls to almost nothing
+    over the rest. Large steps find the valley, small ones its floor; a run must be as long as it was planned. Source:
+    Smith and Topin 2019, https://doi.org/10.48550/arXiv.1708.07120; shape and constants as in PyTorch's ``OneCycleLR``.
     """
     if not one_cycle:
         return lr
