@@ -1,45 +1,56 @@
-"""The speed table: how it was made, that it is complete, and that its clock measures what it says."""
-
-import json
-import time
+"""The speed table: its clocks measure what they say, and who goes first alternates."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from course_lib.data.scvi_process import simulate
 from course_lib.experiments import speed
-from course_lib.experiments.record import RESULTS
 
 
-@pytest.fixture(scope="module")
-def table():
-    return pd.read_csv(RESULTS / "speed.csv")
-
-
-def test_both_programs_were_timed_equally_often_on_every_data_set(table):
-    counts = table.dropna(subset="cells_per_s").groupby(["data", "program"]).size()
-    assert set(counts.index) == {(d, p) for d in speed.DATA for p in ("course_lib", "scvi-tools")}
-    assert counts.nunique() == 1
-
-
-def test_the_record_says_how_many_threads_both_had():
-    record = json.loads((RESULTS / "speed.json").read_text())
-    assert record["threads"] >= 1
-    assert {"torch", "scvi-tools"} <= set(record["versions"])
-
-
-def test_cells_per_second_leaves_out_setting_up_and_the_first_epoch(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(time, "process_time", lambda: clock[0] / 4)  # the processor was ours a quarter of the time
+def test_setting_up_counts_for_neither(monkeypatch):
+    clock = [0.0, 0.0]
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(speed.time, "process_time", lambda: clock[1])
 
     def train(data, epochs):
-        clock[0] += 100.0 + 2.0 * epochs  # a slow start, then two seconds for each epoch
+        clock[0] += 10 + 0.5 * epochs  # ten seconds of set-up, half a second an epoch
+        clock[1] += 3 + 0.125 * epochs
 
-    data = simulate(50, 40, n_changed=2)
-    assert speed.cells_per_second(train, data, epochs=4) == pytest.approx([50 / 2.0, 50 / 0.5])
+    assert speed.training_seconds(train, None, epochs=4) == pytest.approx([2.0, 0.5])
+
+
+def test_who_goes_first_alternates_and_rates_are_units_a_second():
+    order = []
+
+    def program(name, wall, cpu):
+        def call():
+            order.append(name)
+            return np.array([wall, cpu])
+
+        return call
+
+    calls = {"course_lib": program("course_lib", 2.0, 1.0), "scvi-tools": program("scvi-tools", 4.0, 4.0)}
+    first = speed.in_turn("latent", calls, 100, repeat=0)
+    speed.in_turn("latent", calls, 100, repeat=1)
+    assert order == ["course_lib", "scvi-tools", "scvi-tools", "course_lib"]
+    assert [(row["per_s"], row["per_cpu_s"]) for row in first] == [(50, 100), (25, 25)]
+
+
+def test_the_matrix_products_are_those_of_a_training_step():
+    torch.manual_seed(0)
+    n_genes, steps = 40, 2
+    counted = []
+    real = torch.Tensor.__matmul__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, "__matmul__", lambda a, b: counted.append((*a.shape, b.shape[1])) or real(a, b))
+        speed.matrix_products(n_genes, steps)
+    model = speed.train_ours(simulate(200, n_genes, n_changed=2), 1)
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    multiplications = sum(rows * inner * columns for rows, inner, columns in counted)
+    forwards = sum(speed.BATCH_SIZE * layer.in_features * layer.out_features for layer in layers)
+    first = 2 * speed.BATCH_SIZE * n_genes * 128  # whose inputs are counts: no gradient flows into them
+    assert multiplications == steps * (3 * forwards - first)
 
 
 def test_the_profile_names_every_part_of_a_step():

@@ -16,23 +16,19 @@ by their −ELBO; scvi-tools keeps its own defaults. ``cortex.csv`` has one row 
 Axes: N cells, G genes, K draws.
 """
 
-import logging
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
 from sklearn.decomposition import PCA
-from torch import Tensor
-from torch.distributions import kl_divergence
 
 from course_lib.analysis.clustering import clustering_scores
 from course_lib.analysis.latent import get_latent_representation
 from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells
 from course_lib.data.split import split_indices
+from course_lib.experiments import scvi_tools
 from course_lib.experiments.data_sets import cortex, counts_and_types
 from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.scvi import SCVI, log_library_moments
@@ -105,50 +101,6 @@ def mean_terms(bound: ELBO) -> dict[str, float]:
     return {"elbo": terms.pop("loss")} | terms | {"kl_library": terms.get("kl_library", float("nan"))}
 
 
-class ScviTools:
-    """scvi-tools' model of the same sizes, ZINB, trained with its own defaults; asked the same questions as ours."""
-
-    def __init__(self, training: Cells, seed: int, *, learn_library: bool, epochs: int = EPOCHS):
-        import scvi  # the extra `peer`
-
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-        scvi.settings.verbosity = logging.ERROR
-        scvi.settings.seed = seed
-        data = AnnData(training.x.numpy())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Lightning's advice on workers and loggers
-            scvi.model.SCVI.setup_anndata(data)
-            model = scvi.model.SCVI(
-                data, n_latent=N_LATENT, gene_likelihood="zinb", use_observed_lib_size=not learn_library
-            )
-            model.train(
-                max_epochs=epochs, train_size=1.0, accelerator="cpu", logger=False, enable_checkpointing=False,
-                enable_progress_bar=False, enable_model_summary=False,
-            )  # fmt: skip
-        self.module = model.module.eval()
-
-    @torch.no_grad()
-    def latent(self, cells: Cells) -> np.ndarray:
-        """Posterior means of z: (N, L)."""
-        return self.module.inference(cells.x, only_batch(cells))["qz"].mean.numpy()
-
-    @torch.no_grad()
-    def held_out_bound(self, cells: Cells) -> dict[str, float]:
-        """As ``held_out_bound`` of ours."""
-        batch = only_batch(cells)
-        with seeded(0, cells.x.device):
-            q = self.module.inference(cells.x, batch, n_samples=DRAWS)
-        p = self.module.generative(q["z"], q["library"], batch)  # (K, N, G)
-        kl_library = None if q["ql"] is None else kl_divergence(q["ql"], p["pl"]).sum(-1)
-        kl_z = kl_divergence(q["qz"], torch.distributions.Normal(0.0, 1.0)).sum(-1)
-        return mean_terms(ELBO(p["px"].log_prob(cells.x).sum(-1).mean(0), kl_z, kl_library))
-
-
-def only_batch(cells: Cells) -> Tensor:
-    """scvi-tools wants the batch of each cell as (N, 1)."""
-    return cells.batch.unsqueeze(-1)
-
-
 def pca_codes(cells: Cells) -> np.ndarray:
     """(N, 10) principal components of log1p of counts per 10,000, all cells: what one would do without a model."""
     expression = (cells.x / cells.x.sum(1, keepdim=True) * 1e4).log1p().numpy()
@@ -164,9 +116,10 @@ def run_seed(cells: Cells, labels: np.ndarray, seed: int, *, peer: bool = True, 
         codes = get_latent_representation(model, cells)
         rows.append({"method": method, **clustering_scores(codes, labels, seed), **held_out_bound(model, test)})
     for method, learn_library in [("scvi_tools_learned", True), ("scvi_tools_observed", False)] if peer else []:
-        theirs = ScviTools(training, seed, learn_library=learn_library, epochs=epochs)
-        scores = clustering_scores(theirs.latent(cells), labels, seed)
-        rows.append({"method": method, **scores, **theirs.held_out_bound(test)})
+        theirs = scvi_tools.build(training, seed, learn_library=learn_library, n_latent=N_LATENT)
+        scvi_tools.train(theirs, epochs)
+        scores = clustering_scores(scvi_tools.latent(theirs, cells), labels, seed)
+        rows.append({"method": method, **scores, **mean_terms(scvi_tools.bound(theirs, test, DRAWS))})
     rows.append({"method": "pca", **clustering_scores(pca_codes(cells), labels, seed)})
     return pd.DataFrame(rows).assign(seed=seed)[COLUMNS]
 
