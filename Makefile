@@ -16,10 +16,12 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 # Written last: an environment without it is half made, one older than what it was made from is out of date.
 COMPLETE := $(VENV)/.complete
+# A folder, which of two makes only one can make: the other would clear the environment under its hands.
+LOCK := $(VENV).lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab course test env doctor lint format notebooks slides clean
+.PHONY: help lab course test quick env doctor lint format notebooks slides clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -34,7 +36,10 @@ course: $(COMPLETE)  ## run the whole course; executed copies, pages and figures
 	$(RUN) course_lib.tooling.execute --course $(NOTEBOOKS)
 
 test: lint  ## every check: lint, types, tests, and every notebook run against its outputs
-	$(RUN) pytest -n 2 --dist loadfile --hypothesis-seed=0 --nbval-lax --nbval-current-env tests notebooks
+	$(RUN) pytest -n 2 --dist loadfile --hypothesis-seed=0 --continue-on-collection-errors --nbval-lax --nbval-current-env tests notebooks
+
+quick: lint  ## lint, types and the tests that are not marked slow: no notebooks, no deliberate mistakes
+	$(RUN) pytest -n 2 --dist loadfile --hypothesis-seed=0 -m "not slow" tests
 
 env: $(COMPLETE)  ## make the environment, or make it anew after its definition has changed
 
@@ -60,14 +65,23 @@ clean:  ## remove build/ and the caches of the tools (the environment stays: rm 
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(COMPLETE): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null || { \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null || { \
 		echo "$(PYTHON) is missing or much too old. The course needs $$(sed -n 's/^requires-python = /Python /p' pyproject.toml)."; \
 		echo "Install one of these, or name the one you have:  make env PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m course_lib.tooling.doctor --python
-	@echo "Making the environment in $(VENV): some minutes, once."
-	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
-		echo "$(PYTHON) cannot make environments. On Debian and Ubuntu:  sudo apt install python3-venv"; exit 1; }
-	$(RUN) pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch
-	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer]'
-	$(RUN) pip check
-	@touch $@
+	@mkdir $(LOCK) 2>/dev/null || { if [ -d $(LOCK) ]; then \
+			echo "Another make is making the environment: wait until it has ended, then type this again."; \
+			echo "If there is none, one was killed; then type first:  rmdir $(LOCK)"; \
+		else \
+			echo "You may not write in this folder, so $(VENV) cannot be made. Clone the course into a folder of your own:"; \
+			echo "  git clone '$(CURDIR)' ~/course"; \
+		fi; exit 1; }; \
+	trap 'rmdir $(LOCK)' EXIT; trap 'exit 130' HUP INT TERM; \
+	echo "Making the environment in $(VENV): some minutes, once."; \
+	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make environments. On Debian and Ubuntu:  sudo apt install python3-venv"; exit 1; }; \
+	set -ex; \
+	$(RUN) pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch; \
+	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer]'; \
+	$(RUN) pip check; \
+	touch $@

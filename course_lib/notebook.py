@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from IPython.display import display
 
+from course_lib.console import say
+
 
 def check(statement: str, condition: Any) -> None:
     """Print ``✓ statement`` if the condition holds, stop with the statement if it does not.
@@ -30,11 +32,11 @@ def check(statement: str, condition: Any) -> None:
         shape = getattr(condition, "shape", None)
         found = type(condition).__name__ + (f" of shape {tuple(shape)}, {condition.dtype}" if shape is not None else "")
         raise TypeError(
-            f"condition must be one truth value, found {found}; compare it with something, or reduce it with .all()"
+            f"condition: expected one truth value, found {found}; compare it with something, or reduce it with .all()."
         )
     if not bool(condition):
         raise AssertionError(f"this does not hold: {statement}")
-    print(f"✓ {statement}")
+    say(f"✓ {statement}")
 
 
 def _is_boolean_scalar(value: Any) -> bool:
@@ -73,7 +75,9 @@ def qualified_name(item: Any) -> str:
     code = _code_of(item)
     name = code.__name__ if inspect.ismodule(code) else f"{code.__module__}.{code.__qualname__}"
     if name.split(".")[0] != "course_lib" or "<locals>" in name:
-        raise ValueError(f"objects must be part of course_lib, found {name}; move it into the library, or write it out")
+        raise ValueError(
+            f"objects: expected parts of course_lib, found {name}; move it into the library, or write it out."
+        )
     return name
 
 

@@ -7,8 +7,6 @@ One thread gives up speed on a quiet machine, where the default may use two core
 ``COURSE_THREADS=4`` or ``OMP_NUM_THREADS=4``.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import Any
@@ -30,7 +28,7 @@ def requested_threads() -> int:
             first = text.split(",")[0].strip()
             if not (first.isascii() and first.isdigit() and int(first) >= 1):
                 raise ValueError(
-                    f"{variable} must be a whole number of threads ≥ 1, found {text!r}; set {variable}=1, or unset it"
+                    f"{variable}: expected a whole number of threads, found {text!r}; set {variable}=1, or unset it."
                 )
             return int(first)
     return 1

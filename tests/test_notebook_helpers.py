@@ -66,7 +66,7 @@ def test_check_stops_with_a_claim_that_does_not_hold(falsehood, capsys):
     ],
 )
 def test_check_refuses_what_is_not_one_truth_value(value, found):
-    with pytest.raises(TypeError, match=f"condition must be one truth value, found {found}"):
+    with pytest.raises(TypeError, match=f"condition: expected one truth value, found {found}"):
         check("anything", value)
 
 
@@ -125,7 +125,7 @@ def test_source_of_a_module_is_the_file():
 
 @pytest.mark.parametrize("item", [np.linalg.norm, lambda x: x, ast])
 def test_show_source_refuses_what_no_test_keeps_current(item, displayed):
-    with pytest.raises(ValueError, match="objects must be part of course_lib, found"):
+    with pytest.raises(ValueError, match="objects: expected parts of course_lib, found"):
         show_source(item)
     assert displayed == []
 
@@ -265,5 +265,5 @@ def test_line_of_finds_the_line_and_refuses_what_is_not_on_one():
         notebook.line_of(notebook.check, "no such code")
     with pytest.raises(ValueError, match=r"stands on \d+ lines"):
         notebook.line_of(notebook.check, "condition")
-    with pytest.raises(ValueError, match="part of course_lib"):
+    with pytest.raises(ValueError, match="parts of course_lib"):
         notebook.line_of(np.mean, "mean")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.tooling.normalise import find_notebooks
+from course_lib.tooling.files import find_notebooks
 from course_lib.tooling.rules import RULES, Document, answers_run
 
 NOTEBOOKS = find_notebooks()

@@ -206,10 +206,8 @@ def test_an_environment_is_out_of_date_when_its_definition_is_newer(tmp_path):
 )
 def test_make_hands_the_thread_policy_to_what_it_runs(variables, expected, tmp_path):
     printing = tmp_path / "print.mk"
-    printing.write_text(
-        f"include {ROOT}/Makefile\nprint-threads:\n\t@echo threads=$$OMP_NUM_THREADS\n", encoding="utf-8"
-    )
-    assert f"threads={expected}\n" in make("-f", str(printing), "print-threads", **variables).stdout
+    printing.write_text("print-threads:\n\t@echo threads=$$OMP_NUM_THREADS\n", encoding="utf-8")
+    assert f"threads={expected}\n" in make("-f", "Makefile", "-f", str(printing), "print-threads", **variables).stdout
 
 
 def test_a_missing_python_is_answered_in_plain_words(tmp_path):
@@ -257,7 +255,7 @@ def test_a_number_of_threads_that_is_none_is_refused_by_name(variable, text, mon
     monkeypatch.delenv("COURSE_THREADS", raising=False)
     monkeypatch.setenv(variable, text)
     with pytest.raises(
-        ValueError, match=rf"{variable} must be a whole number .*found '{re.escape(text)}'.*set {variable}=1"
+        ValueError, match=rf"{variable}: expected a whole number .*found '{re.escape(text)}'.*set {variable}=1"
     ):
         threads.requested_threads()
 
@@ -274,7 +272,7 @@ def test_a_list_of_nested_levels_counts_by_its_first_number(monkeypatch):
 
 # What stands in a row may import the rows above it, and its own; "training" and "analysis" import no model.
 LAYERS = [
-    {"course_lib", "threads", "contexts"},
+    {"course_lib", "threads", "console", "contexts"},
     {"probability"},
     {"data"},
     {"networks"},
@@ -453,8 +451,8 @@ def test_doctor_names_a_python_out_of_range_and_what_to_type(version):
 
 
 def test_doctor_judges_an_old_python_in_a_syntax_that_it_reads():
-    for name in ("__init__.py", "threads.py", "tooling/__init__.py", "tooling/doctor.py"):
-        ast.parse((ROOT / "course_lib" / name).read_text(encoding="utf-8"), feature_version=(3, 7))
+    for name in ("__init__.py", "threads.py", "console.py", "tooling/__init__.py", "tooling/doctor.py"):
+        ast.parse((ROOT / "course_lib" / name).read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
 @pytest.fixture

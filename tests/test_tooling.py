@@ -8,7 +8,7 @@ import sys
 import nbformat
 import pytest
 
-from course_lib.tooling import execute, normalise, render
+from course_lib.tooling import execute, files, normalise, render
 from course_lib.tooling.answers import run_answers
 from course_lib.tooling.document import Document, alts_in
 
@@ -44,7 +44,7 @@ def untidy():
         nbformat.v4.new_output("stream", name="stdout", text="epoch 1\repoch 2\r"),
         nbformat.v4.new_output("stream", name="stdout", text="epoch 3\n"),
         nbformat.v4.new_output("stream", name="stderr", text="warning\n"),
-        nbformat.v4.new_output("stream", name="stdout", text=f"read {normalise.ROOT}/data/pbmc3k.h5ad\n"),
+        nbformat.v4.new_output("stream", name="stdout", text=f"read {files.ROOT}/data/pbmc3k.h5ad\n"),
     ]
     data = {"text/plain": "2", "application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
     second.outputs = [
@@ -124,7 +124,7 @@ def test_check_mode_sees_a_file_laid_out_by_another_tool(tmp_path):
 
 def test_a_name_that_fits_no_notebook_is_answered_with_those_there_are():
     with pytest.raises(FileNotFoundError, match="no notebook named 'nonsense'; there are: "):
-        normalise.find_notebooks(["nonsense"])
+        files.find_notebooks(["nonsense"])
 
 
 # --- execute --------------------------------------------------------------------------------------------------------
@@ -155,11 +155,11 @@ def printed(run, index):
 
 def test_a_notebook_runs_in_this_python_from_its_folder(good_run):
     assert good_run.failure is None
-    assert printed(good_run, 1) == f"{sys.executable}\n{normalise.NOTEBOOKS}\n"
+    assert printed(good_run, 1) == f"{sys.executable}\n{files.NOTEBOOKS}\n"
 
 
 def test_a_notebook_runs_this_checkouts_library(good_run):
-    assert printed(good_run, 2) == f"{normalise.ROOT / 'course_lib' / '__init__.py'}\n"
+    assert printed(good_run, 2) == f"{files.ROOT / 'course_lib' / '__init__.py'}\n"
 
 
 def test_cells_are_numbered_from_one_in_a_clean_kernel(good_run):
@@ -209,7 +209,7 @@ def test_the_course_goes_on_after_a_failure_and_reports_it(tmp_path, capsys):
     nbformat.write(notebook(DRAW), paths[1])
     before = [path.read_bytes() for path in paths]
 
-    assert execute.course(paths, tmp_path / "build", times=1) == 1
+    assert execute.course(paths, tmp_path / "build", times=1) == [paths[0]]
 
     out = capsys.readouterr().out
     assert "08_bad … FAILED after" in out
@@ -222,6 +222,7 @@ def test_the_course_goes_on_after_a_failure_and_reports_it(tmp_path, capsys):
     assert [path.read_bytes() for path in paths] == before
     built = sorted(str(path.relative_to(tmp_path / "build")) for path in (tmp_path / "build").rglob("*.*"))
     assert built == [
+        ".lock",
         "figures/09_good/01_cell02.png",
         "figures/09_good/01_cell02.txt",
         "notebooks/08_bad.ipynb",
@@ -321,7 +322,7 @@ def with_answers(*blocks):
 
 
 def test_answers_run_apart_from_each_other_in_the_notebooks_folder():
-    folder = str(normalise.NOTEBOOKS)
+    folder = str(files.NOTEBOOKS)
     failures = run_answers(
         with_answers(
             "total = 1", "print(total)", f"import os\nassert os.getcwd() == {folder!r}", "x = 1\nassert x == 2, x"

@@ -4,8 +4,8 @@ import json
 import subprocess
 import sys
 
-from course_lib.tooling import normalise
 from course_lib.tooling.document import Document
+from course_lib.tooling.files import NOTEBOOKS, ROOT
 
 SECONDS_PER_ANSWER = 60
 
@@ -40,12 +40,12 @@ def run_answers(document: Document) -> list[tuple[int | None, str]]:
     limit = SECONDS_PER_ANSWER * len(answers)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(normalise.ROOT)!r})\n{ANSWERS_RUNNER}"],
+            [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{ANSWERS_RUNNER}"],
             input=json.dumps([source for _, source in answers]),
             text=True,
             capture_output=True,
             timeout=limit,
-            cwd=normalise.NOTEBOOKS,
+            cwd=NOTEBOOKS,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -6,7 +6,7 @@ the Makefile does before it makes an environment: until that check has passed, t
 and to syntax that older Pythons read.
 """
 
-from __future__ import annotations
+from __future__ import annotations  # list[Finding] and tuple[int, ...] on a Python older than 3.9
 
 import argparse
 import importlib
@@ -19,20 +19,26 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from typing import Literal
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
+from course_lib.console import say
 from course_lib.threads import requested_threads
 
 ROOT = Path(__file__).resolve().parents[2]
-MEND = "make env        (without make: pip install -c constraints.txt -e '.[test]', in the environment you work in)"
+MEND = 'make env        (without make: pip install -c constraints.txt -e ".[test]", in the environment you work in)'
 MEMORY_WANTED = 4.0  # GiB: a kernel with PyTorch and one data set, JupyterLab and a browser beside it
+
+
+Level = Literal["ok", "note", "wrong"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """What one check found. ``mend`` is what to type, and stands only where something is wrong."""
 
-    level: str  # "ok", "note" or "wrong"
+    level: Level
     text: str
     mend: str = ""
 
@@ -43,7 +49,9 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3], root: Path = R
         r'^requires-python = ">=(\d+)\.(\d+),<(\d+)\.(\d+)"$', (root / "pyproject.toml").read_text("utf-8"), re.M
     )
     if declared is None:
-        raise ValueError('pyproject.toml must hold a line like requires-python = ">=3.11,<3.14", found none')
+        raise ValueError(
+            'pyproject.toml: expected a line like requires-python = ">=3.11,<3.14", found none; write it as one range.'
+        )
     numbers = [int(number) for number in declared.groups()]
     lowest, first_too_new = tuple(numbers[:2]), tuple(numbers[2:])
     newest = f"{first_too_new[0]}.{first_too_new[1] - 1}"
@@ -93,12 +101,28 @@ def check_editable(root: Path = ROOT) -> list[Finding]:
     if not installed:
         return [Finding("wrong", "course_lib is not installed in this environment: notebooks cannot import it", mend)]
     origin = json.loads(installed[0].read_text("direct_url.json") or "{}")
-    folder = Path(unquote(urlparse(origin.get("url", "")).path))
+    folder = Path(path_of_url(origin.get("url", "")))
     if not origin.get("dir_info", {}).get("editable", False):
         return [Finding("wrong", "course_lib is installed as a copy: changes to this folder have no effect", mend)]
-    if folder.resolve() != root.resolve():
+    if not (folder.exists() and folder.samefile(root)):  # whatever the case of its letters, by whichever link
         return [Finding("wrong", f"course_lib is installed from another folder, {folder}", mend)]
     return [Finding("ok", "course_lib is installed from this folder, editable")]
+
+
+def path_of_url(url: str) -> str:
+    """The path of a file URL as this system writes it: on Windows ``C:\\course`` and ``\\\\server\\course``."""
+    parts = urlparse(url)
+    return url2pathname(parts.path if parts.netloc in ("", "localhost") else f"//{parts.netloc}{parts.path}")
+
+
+def check_writable(root: Path = ROOT) -> list[Finding]:
+    """May this folder be written? Commands write to ``build/``, JupyterLab to ``notebooks/``."""
+    folders = [root / name for name in (".", "notebooks", "build") if (root / name).exists()]
+    closed = [folder.resolve() for folder in folders if not os.access(folder, os.W_OK)]
+    if closed:
+        mend = f'git clone "{root}" course        (in a folder of your own)'
+        return [Finding("wrong", f"you may not write in {closed[0]}: nothing can be saved or built here", mend)]
+    return [Finding("ok", "this folder may be written")]
 
 
 def check_data(root: Path = ROOT) -> list[Finding]:
@@ -198,6 +222,7 @@ def examine(root: Path = ROOT) -> list[Finding]:
     rest: list[Callable[[], list[Finding]]] = [
         lambda: check_dependencies(root),
         lambda: check_editable(root),
+        lambda: check_writable(root),
         lambda: check_data(root),
         check_torch,
         check_kernel,
@@ -228,9 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
     findings = check_python() if only_python else examine()
     wrong = any(finding.level == "wrong" for finding in findings)
     if wrong or not only_python:
-        # a terminal that cannot show ✓ shows a question mark
-        encoding = sys.stdout.encoding or "utf-8"
-        print(report(findings).encode(encoding, errors="replace").decode(encoding))
+        say(report(findings))
     return int(wrong)
 
 

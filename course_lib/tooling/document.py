@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-import nbformat
 from nbformat import NotebookNode
+
+from course_lib.tooling.files import read
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,9 @@ class Document:
     nb: NotebookNode
 
     @classmethod
-    def read(cls, path: Path) -> "Document":
-        """The notebook in a file, as it stands there."""
-        return cls(path.stem, nbformat.read(path, as_version=4))
+    def read(cls, path: Path) -> Self:
+        """The notebook in a file, as it stands there (see `course_lib.tooling.files.read`)."""
+        return cls(path.stem, read(path))
 
     @property
     def code(self) -> list[tuple[int, NotebookNode]]:

@@ -5,8 +5,6 @@
 fresh environment made without constraints (see CONTRIBUTING.md), then without the option.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib.metadata
 import tomllib

@@ -12,7 +12,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import nbformat
@@ -22,9 +23,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from course_lib.console import say
 from course_lib.tooling import normalise, render
+from course_lib.tooling.files import NOTEBOOKS, ROOT, alone_in, each, read, run_command
 
-BUILD = normalise.ROOT / "build"
+BUILD = ROOT / "build"
 CELL_BUDGET, NOTEBOOK_TARGET, NOTEBOOK_BUDGET = 60, 90, 180  # seconds
 CELL_TIMEOUT = 900  # seconds: a slow machine is no error, a hang is
 
@@ -70,7 +73,7 @@ class Run:
     failure: str | None
 
 
-def execute(notebook: NotebookNode, *, folder: Path = normalise.NOTEBOOKS, timeout: int = CELL_TIMEOUT) -> Run:
+def execute(notebook: NotebookNode, *, folder: Path = NOTEBOOKS, timeout: int = CELL_TIMEOUT) -> Run:
     """Execute a copy of the notebook from a clean kernel that starts in ``folder``.
 
     Parameters
@@ -80,7 +83,13 @@ def execute(notebook: NotebookNode, *, folder: Path = normalise.NOTEBOOKS, timeo
     Returns
     -------
     Run : with ``failure`` None, or a message that names the cell, its first line and the error.
+
+    Raises
+    ------
+    ValueError : ``timeout`` is below a second.
     """
+    if timeout < 1:
+        raise ValueError(f"timeout: expected at least 1 second, found {timeout}; leave it out for {CELL_TIMEOUT}.")
     nb = nbformat.from_dict(normalise.normalise(notebook))
     for cell in nb.cells:
         if cell.cell_type == "code":
@@ -97,17 +106,21 @@ def execute(notebook: NotebookNode, *, folder: Path = normalise.NOTEBOOKS, timeo
     )
     seconds: dict[int, float] = {}
     began, index, failure = time.perf_counter(), 0, None
-    search = os.pathsep.join(filter(None, [str(normalise.ROOT), os.environ.get("PYTHONPATH")]))
+    search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
         # This checkout's course_lib and no other; the kernel ends with its notebook, although we made its manager.
         with client.setup_kernel(env=os.environ | {"PYTHONPATH": search}, cleanup_kc=True):
             assert client.kc is not None
             client.kc.execute(NO_NETWORK, silent=True, store_history=False)
-            for index, cell in enumerate(nb.cells):
-                start = time.perf_counter()
-                client.execute_cell(cell, index)
-                if cell.cell_type == "code":
-                    seconds[index] = time.perf_counter() - start
+            try:
+                for index, cell in enumerate(nb.cells):
+                    start = time.perf_counter()
+                    client.execute_cell(cell, index)
+                    if cell.cell_type == "code":
+                        seconds[index] = time.perf_counter() - start
+            except KeyboardInterrupt:
+                client.shutdown_kernel = "immediate"  # asked politely, a busy kernel ends with a traceback of its own
+                raise
     except CellTimeoutError:
         failure = _describe(nb, index, f"no end after {timeout} s")
     except CellExecutionError as error:
@@ -132,67 +145,75 @@ def _traceback_lines(cell: NotebookNode) -> list[str]:
     return []
 
 
-def in_place(paths: Sequence[Path], *, times: int = 0, timeout: int = CELL_TIMEOUT) -> int:
+def in_place(paths: Sequence[Path], *, times: int = 0, timeout: int = CELL_TIMEOUT) -> list[Path]:
     """Execute and normalise files where they are; a file whose notebook fails is left as it was.
 
     Returns
     -------
-    The number of notebooks that failed.
+    The notebooks that failed.
     """
-    failures = 0
-    for path in paths:
+
+    def work(path: Path) -> bool:
         run = _report(path, times, timeout)
-        failures += run.failure is not None
         if run.failure is None:
             normalise.write(run.notebook, path)
-    return failures
+        return run.failure is None
+
+    with ExitStack() as locks:
+        for folder in sorted({path.resolve().parent for path in paths}):
+            locks.enter_context(alone_in(folder))
+        return each(paths, work)
 
 
-def course(paths: Sequence[Path], build: Path = BUILD, *, times: int = 0, timeout: int = CELL_TIMEOUT) -> int:
+def course(paths: Sequence[Path], build: Path = BUILD, *, times: int = 0, timeout: int = CELL_TIMEOUT) -> list[Path]:
     """Run the whole course: executed copies, figures, pages and slides under ``build``; the notebooks stay untouched.
 
     Returns
     -------
-    The number of notebooks that failed; a failure does not stop the rest.
+    The notebooks that failed; a failure does not stop the rest.
     """
-    start = time.perf_counter()
-    failed: list[str] = []
-    for path in paths:
+
+    def work(path: Path) -> bool:
         run = _report(path, times, timeout)
-        if run.failure is not None:
-            failed.append(path.stem)
         (build / "notebooks").mkdir(parents=True, exist_ok=True)
         nb = normalise.normalise(run.notebook)
         normalise.write(nb, build / "notebooks" / path.name)
         render.export_figures(nb, build / "figures" / path.stem)
         render.write_page(nb, path.stem, build / "pages")
         render.write_slides(nb, path.stem, build / "slides")
+        return run.failure is None
+
+    start = time.perf_counter()
+    with alone_in(build):
+        failed = each(paths, work)
     passed, spent = len(paths) - len(failed), time.perf_counter() - start
-    print(f"{passed} of {len(paths)} notebooks passed in {spent:.0f} s{_peak()}")
-    print(f"executed copies, figures, pages and slides: {build}")
+    say(f"{passed} of {len(paths)} notebooks passed in {spent:.0f} s{_peak()}")
+    say(f"executed copies, figures, pages and slides: {build}")
     if failed:
-        print(f"failed: {', '.join(failed)}; run one alone: python -m course_lib.tooling.execute --course {failed[0]}")
-    return len(failed)
+        names = ", ".join(path.stem for path in failed)
+        say(f"failed: {names}; run one alone: python -m course_lib.tooling.execute --course {failed[0].stem}")
+    return failed
 
 
 def _report(path: Path, times: int, timeout: int) -> Run:
     """Execute one notebook, a line about it as it goes."""
-    print(f"{path.stem} … ", end="", flush=True)
-    run = execute(nbformat.read(path, as_version=4), timeout=timeout)
+    notebook = read(path)
+    say(f"{path.stem} … ", end="", flush=True)
+    run = execute(notebook, timeout=timeout)
     figures = len(render.figures(run.notebook))
     verdict = "FAILED after" if run.failure else ""
-    print(f"{verdict} {run.total:.0f} s, {len(run.seconds)} code cells, {figures} figures".strip(), flush=True)
+    say(f"{verdict} {run.total:.0f} s, {len(run.seconds)} code cells, {figures} figures".strip(), flush=True)
     if run.failure:
-        print(f"  {path.name}, {run.failure}", flush=True)
+        say(f"  {path.name}, {run.failure}", flush=True)
     if run.total > NOTEBOOK_TARGET:
         most = "over the limit" if run.total > NOTEBOOK_BUDGET else "within the limit"
-        print(f"  over the target of {NOTEBOOK_TARGET} s, {most} of {NOTEBOOK_BUDGET} s", flush=True)
+        say(f"  over the target of {NOTEBOOK_TARGET} s, {most} of {NOTEBOOK_BUDGET} s", flush=True)
     slowest = sorted(run.seconds.items(), key=lambda item: -item[1])
     for index, spent in slowest:
         if spent > CELL_BUDGET or (index, spent) in slowest[:times]:
             note = f"  over {CELL_BUDGET} s" if spent > CELL_BUDGET else ""
             first = run.notebook.cells[index].source.split("\n")[0]
-            print(f"  {spent:6.1f} s  cell {index + 1}: {first[:80]}{note}", flush=True)
+            say(f"  {spent:6.1f} s  cell {index + 1}: {first[:80]}{note}", flush=True)
     return run
 
 
@@ -213,17 +234,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--in-place", action="store_true", help="execute and normalise the files themselves")
     mode.add_argument("--course", action="store_true", help="write executed copies, figures and pages under build/")
-    parser.add_argument("--times", type=int, default=0, metavar="K", help="name the K slowest cells of each notebook")
-    parser.add_argument("--timeout", type=int, default=CELL_TIMEOUT, metavar="S", help="seconds before a cell hangs")
+    parser.add_argument("--times", type=_at_least(0), default=0, metavar="K", help="name the K slowest cells of each")
+    parser.add_argument(
+        "--timeout",
+        type=_at_least(1),
+        default=CELL_TIMEOUT,
+        metavar="S",
+        help="seconds until a cell counts as hanging",
+    )
     options = parser.parse_args(arguments)
-    try:
-        paths = normalise.find_notebooks(options.notebooks)
-    except FileNotFoundError as error:
-        parser.error(str(error))
-    if not paths:
-        parser.error(f"there are no notebooks in {normalise.NOTEBOOKS}")
     run = in_place if options.in_place else course
-    return int(run(paths, times=options.times, timeout=options.timeout) > 0)
+    return run_command(
+        parser, options.notebooks, lambda paths: run(paths, times=options.times, timeout=options.timeout)
+    )
+
+
+def _at_least(lowest: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) >= lowest):
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {lowest}, found {text!r}")
+        return int(text)
+
+    return whole
 
 
 if __name__ == "__main__":

@@ -17,32 +17,12 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = ROOT / "notebooks"
+from course_lib.console import say
+from course_lib.tooling.files import ROOT, each, read, run_command
+
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_METADATA = ("slideshow", "tags")
 OUTPUT_METADATA = ("image/png", "source_of", "doc")
-
-
-def find_notebooks(names: Sequence[str] = ()) -> list[Path]:
-    """The course's notebooks in order, or those whose name or path is given: ``03``, ``03_vae_elbo`` or a path.
-
-    Raises
-    ------
-    FileNotFoundError
-        A name fits no notebook; the message lists those there are.
-    """
-    course = sorted(NOTEBOOKS.glob("*.ipynb"))
-    if not names:
-        return course
-    chosen = []
-    for name in names:
-        found = [Path(name)] if Path(name).is_file() else [p for p in course if p.stem.startswith(name)]
-        if not found:
-            known = ", ".join(path.stem for path in course) or "none"
-            raise FileNotFoundError(f"no notebook named {name!r}; there are: {known}")
-        chosen += found
-    return list(dict.fromkeys(chosen))
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
@@ -107,9 +87,8 @@ def to_text(notebook: NotebookNode) -> str:
 
 def differences(path: Path) -> list[str]:
     """What normalising the file would change, one line each; empty if it is normalised."""
-    written = path.read_text(encoding="utf-8")
-    nb = nbformat.reads(written, as_version=4)
-    target = normalise(nb)
+    nb = read(path)
+    written, target = path.read_text(encoding="utf-8"), normalise(nb)
     found = []
     if nb.metadata != target.metadata:
         found.append(f"notebook metadata: found {json.dumps(nb.metadata)}")
@@ -135,19 +114,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("notebooks", nargs="*", help="names or paths; all of the course without")
     parser.add_argument("--check", action="store_true", help="change nothing, name what would change")
     options = parser.parse_args(arguments)
-    dirty = 0
-    for path in find_notebooks(options.notebooks):
+
+    def work(path: Path) -> bool:
         changes = differences(path)
-        dirty += bool(changes)
-        if options.check:
-            for change in changes:
-                print(f"{path.name}: {change}")
-        elif changes:
-            write(nbformat.read(path, as_version=4), path)
-            print(f"{path.name}: normalised")
-    if options.check and dirty:
-        print("run: make notebooks")
-    return int(options.check and dirty > 0)
+        if changes and not options.check:
+            write(read(path), path)
+            say(f"{path.name}: normalised")
+        for change in changes if options.check else []:
+            say(f"{path.name}: {change}; run make notebooks")
+        return not (changes and options.check)
+
+    return run_command(parser, options.notebooks, lambda paths: each(paths, work))
 
 
 if __name__ == "__main__":

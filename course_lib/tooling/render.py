@@ -16,7 +16,8 @@ import nbformat
 from nbconvert import HTMLExporter, SlidesExporter
 from nbformat import NotebookNode
 
-from course_lib.tooling import normalise
+from course_lib.console import say
+from course_lib.tooling.files import ROOT, each, read, run_command
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -106,25 +107,29 @@ def export_figures(notebook: NotebookNode, folder: Path) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line."""
+    """Command line; 1 if a file is no notebook."""
     parser = argparse.ArgumentParser(prog="python -m course_lib.tooling.render", description=__doc__.split("\n")[0])
     parser.add_argument("notebooks", nargs="*", help="names such as 03, or paths; the whole course without")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--slides", action="store_true", help="reveal.js slides instead of pages")
     kind.add_argument("--figures", action="store_true", help="PNG files instead of pages")
-    parser.add_argument("--to", type=Path, default=normalise.ROOT / "build", metavar="FOLDER")
+    parser.add_argument("--to", type=Path, default=ROOT / "build", metavar="FOLDER")
     parser.add_argument("--reveal", metavar="FOLDER", help="a copy of reveal.js 4 to use instead of the CDN's")
     options = parser.parse_args(arguments)
-    for path in normalise.find_notebooks(options.notebooks):
-        nb = nbformat.read(path, as_version=4)
+
+    def work(path: Path) -> bool:
+        nb = read(path)
         if options.figures:
-            for figure in export_figures(nb, options.to / "figures" / path.stem):
-                print(figure)
+            written = export_figures(nb, options.to / "figures" / path.stem)
         elif options.slides:
-            print(write_slides(nb, path.stem, options.to / "slides", options.reveal))
+            written = [write_slides(nb, path.stem, options.to / "slides", options.reveal)]
         else:
-            print(write_page(nb, path.stem, options.to / "pages"))
-    return 0
+            written = [write_page(nb, path.stem, options.to / "pages")]
+        for file in written:
+            say(str(file))
+        return True
+
+    return run_command(parser, options.notebooks, lambda paths: each(paths, work))
 
 
 if __name__ == "__main__":

@@ -15,13 +15,16 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from course_lib.console import say
 from course_lib.figures.style import SHORTEST_ALT
 from course_lib.notebook import source_text
 from course_lib.tooling import normalise, render
 from course_lib.tooling.answers import run_answers
 from course_lib.tooling.document import Document, alts_in, paragraphs, prose
+from course_lib.tooling.files import ROOT, each, run_command
 
 MOST_CODE_LINES, MOST_LINES = 15, 20  # of a code cell: of code; with blanks and comments
 MOST_BYTES = 1_500_000
@@ -143,7 +146,7 @@ def plain_python(document: Document) -> list[Finding]:
 @cache
 def declared_modules() -> frozenset[str]:
     """Top-level modules of the distributions that ``pyproject.toml`` declares."""
-    project = tomllib.loads((normalise.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {_distribution(re.split(r"[\s<>=!~;\[]", line, maxsplit=1)[0]) for line in project["dependencies"]}
     installed = importlib.metadata.packages_distributions()
     return frozenset(module for module, owners in installed.items() if declared & {_distribution(o) for o in owners})
@@ -381,7 +384,7 @@ def normalised(document: Document) -> list[Finding]:
     return found
 
 
-TRACE = re.compile(rf"/home/|/root/|/Users/|/tmp/|[A-Z]:\\Users|\bat 0x[0-9a-f]{{6,}}|{re.escape(str(normalise.ROOT))}")
+TRACE = re.compile(rf"/home/|/root/|/Users/|/tmp/|[A-Z]:\\Users|\bat 0x[0-9a-f]{{6,}}|{re.escape(str(ROOT))}")
 
 
 def no_trace_of_machine(document: Document) -> list[Finding]:
@@ -449,14 +452,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("notebooks", nargs="*", help="names such as 03, or paths; the whole course without")
     parser.add_argument("--answers", action="store_true", help="execute the folded answers as well")
     options = parser.parse_args(arguments)
-    total = 0
-    for path in normalise.find_notebooks(options.notebooks):
+
+    def work(path: Path) -> bool:
         findings = examine(Document.read(path), answers=options.answers)
-        total += len(findings)
-        print(f"{path.name}: {len(findings)} findings")
+        say(f"{path.name}: {len(findings)} findings")
         for finding in findings:
-            print(f"  {finding}")
-    return int(total > 0)
+            say(f"  {finding}")
+        return not findings
+
+    return run_command(parser, options.notebooks, lambda paths: each(paths, work))
 
 
 if __name__ == "__main__":

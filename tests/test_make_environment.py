@@ -1,0 +1,150 @@
+"""Making the environment: in a folder whose path has spaces, twice at once, interrupted, failing, or not allowed.
+
+The Makefile runs with a shell script in Python's place, which writes down what it was asked for and installs nothing.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# `-m venv --clear DIR` leaves a copy of the script as DIR/bin/python; `-m pip install` waits while "hold" exists.
+FAKE_PYTHON = """\
+#!/bin/sh
+printf '<%s>' "$@" >> "$LOG"; echo >> "$LOG"
+if [ "$2" = venv ]; then mkdir -p "$4/bin" && cp "$0" "$4/bin/python"; fi
+if [ "$2 $3" = "pip install" ]; then
+    touch installing
+    while [ -e hold ]; do sleep 0.05; done
+    [ ! -e broken ]
+fi
+"""
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("make") is None or os.name == "nt", reason="the Makefile needs make and a POSIX shell"
+)
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """What of a clone `make env` reads, in a folder whose path has spaces and a quote."""
+    folder = tmp_path / "my course's clone"
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "fake-python").write_text(FAKE_PYTHON, encoding="utf-8")
+    (folder / "fake-python").chmod(0o755)
+    return folder
+
+
+def start(clone, *arguments, **variables):
+    inherited = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.Popen(
+        ["make", *arguments, "PYTHON=./fake-python"],
+        cwd=clone,
+        env=inherited | {"LOG": str(clone / "log")} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def make(clone, *arguments, **variables):
+    """Status and words of one make."""
+    process = start(clone, *arguments, **variables)
+    said, _ = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def complete(clone):
+    return (clone / ".venv" / ".complete").exists()
+
+
+def locked(clone):
+    return (clone / ".venv.lock").exists()
+
+
+def test_the_environment_is_made_in_a_folder_whose_path_has_spaces(clone):
+    status, said = make(clone, "env")
+    assert status == 0, said
+    assert complete(clone)
+    assert not locked(clone)
+    asked = (clone / "log").read_text(encoding="utf-8").splitlines()
+    assert [line for line in asked if "pip" in line or "venv" in line] == [
+        "<-m><venv><--clear><.venv>",
+        "<-m><pip><install><--disable-pip-version-check><-c><constraints.txt><torch>",
+        "<-m><pip><install><--disable-pip-version-check><-c><constraints.txt><-e><.[test,peer]>",
+        "<-m><pip><check>",
+    ]
+
+
+def test_jupyterlab_gets_the_whole_path_of_the_folder(clone):
+    status, said = make(clone, "lab", "LAB_OPTIONS=--no-browser")
+    assert status == 0, said
+    last = (clone / "log").read_text(encoding="utf-8").splitlines()[-1]
+    assert f"<--ServerApp.root_dir={clone}>" in last
+    assert last.endswith("<--no-browser>")
+
+
+def test_of_two_makes_at_once_one_makes_the_environment_and_the_other_is_told_to_wait(clone):
+    (clone / "hold").touch()
+    first = start(clone, "env")
+    wait_for(clone / "installing", first)
+    status, said = make(clone, "lint")
+    assert status != 0
+    assert "Another make is making the environment: wait until it has ended" in said
+    assert "rmdir .venv.lock" in said
+    assert (clone / ".venv" / "bin" / "python").exists(), "the second one cleared what the first was making"
+    (clone / "hold").unlink()
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert complete(clone)
+    assert make(clone, "lint")[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_make_leaves_no_lock_and_no_environment_that_counts_as_complete(clone, number):
+    (clone / "hold").touch()
+    running = start(clone, "env")
+    wait_for(clone / "installing", running)
+    os.killpg(running.pid, number)
+    running.communicate(timeout=60)
+    assert running.returncode != 0
+    assert not complete(clone)
+    assert not locked(clone)
+
+
+def test_a_failed_installation_leaves_no_lock_and_is_begun_anew(clone):
+    (clone / "broken").touch()
+    assert make(clone, "env")[0] != 0
+    assert not complete(clone)
+    assert not locked(clone)
+    (clone / "broken").unlink()
+    assert make(clone, "env")[0] == 0
+    assert complete(clone)
+
+
+def test_a_folder_that_may_not_be_written_is_answered_in_plain_words(clone, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "mkdir").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tools / "mkdir").chmod(0o755)
+    status, said = make(clone, "env", PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")
+    assert status != 0
+    assert (
+        "You may not write in this folder, so .venv cannot be made. Clone the course into a folder of your own" in said
+    )
+    assert "Another make" not in said
