@@ -28,8 +28,8 @@ def test_latent_state_library_and_expression_are_the_networks_own(simulated, mod
     x = torch.log1p(torch.from_numpy(np.asarray(data.X, dtype=np.float32)))
     with torch.no_grad():
         q, q_library = model.z_encoder(x), model.library_encoder(x)
-        s = torch.eye(2)[torch.from_numpy(data.obs["batch"].cat.codes.to_numpy(dtype=np.int64))]
-        rho = model.decoder.to_rho(model.decoder.trunk(torch.cat([q.loc, s], 1))).softmax(-1)
+        batch = torch.from_numpy(data.obs["batch"].cat.codes.to_numpy(dtype=np.int64))
+        rho = model.decoder.to_rho(model.decoder.trunk(q.loc, batch)).softmax(-1)
     np.testing.assert_allclose(data.obsm["X_scVI"], q.loc, rtol=1e-5, atol=1e-6)
     log_normal_mean = torch.exp(q_library.loc + q_library.scale**2 / 2).squeeze(-1)
     np.testing.assert_allclose(data.obs["scvi_library_size"], log_normal_mean, rtol=1e-5)

@@ -1,5 +1,7 @@
 """Fully connected stacks and the Gaussian encoder: their shape, their numbers, and what they refuse."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -49,8 +51,8 @@ def test_a_trunk_standardises_before_relu_and_drops_out_last():
     def kinds(*arguments):
         return [type(layer).__name__ for layer in hidden_layers([5, 7, 6], *arguments)]
 
-    assert kinds(0.2, True) == ["Linear", "BatchNorm1d", "ReLU", "Dropout"] * 2
-    assert kinds(0.0, True) == ["Linear", "BatchNorm1d", "ReLU"] * 2
+    assert kinds(0.2, True) == ["Linear", "BatchNorm", "ReLU", "Dropout"] * 2
+    assert kinds(0.0, True) == ["Linear", "BatchNorm", "ReLU"] * 2
     assert kinds() == ["Linear", "ReLU"] * 2
     assert len(hidden_layers([5])) == 0
 
@@ -75,10 +77,42 @@ def test_batch_norm_standardises_over_the_minibatch_and_remembers_running_averag
 
 def test_the_encoders_trunk_is_the_trunk_asked_for_and_its_heads_are_bare():
     encoder = GaussianEncoder(5, (7, 6), 3, dropout=0.2, batch_norm=True)
-    assert [type(layer).__name__ for layer in encoder.trunk] == ["Linear", "BatchNorm1d", "ReLU", "Dropout"] * 2
+    assert [type(layer).__name__ for layer in encoder.trunk] == ["Linear", "BatchNorm", "ReLU", "Dropout"] * 2
     assert not any(isinstance(layer, nn.BatchNorm1d) for layer in GaussianEncoder(5, (7, 6), 3).modules())
     assert isinstance(encoder.to_mu, nn.Linear)
     assert isinstance(encoder.to_log_variance, nn.Linear)
+
+
+def test_sigma_is_the_root_of_a_variance_with_a_floor_of_its_own():
+    encoder = GaussianEncoder(5, (7,), 2).double()
+    nn.init.zeros_(encoder.to_log_variance.weight)
+    for log_variance in (-30.0, -9.2, -2.0, 3.0):
+        nn.init.constant_(encoder.to_log_variance.bias, log_variance)
+        expected = (np.exp(log_variance) + 1e-4) ** 0.5  # σ ≥ 0.01
+        np.testing.assert_allclose(encoder(torch.randn(4, 5).double()).stddev.detach(), expected, rtol=1e-12)
+
+
+def test_a_trunk_for_batches_tells_every_layer_the_batch_of_each_cell():
+    torch.manual_seed(0)
+    trunk, batch = hidden_layers([3, 4, 5], n_batches=2).double(), torch.tensor([0, 1, 1])
+    x, s = np.random.default_rng(0).normal(size=(2, 3, 3)), np.eye(2)[batch.numpy()]
+    h = x
+    for layer in (trunk[0], trunk[2]):
+        beside = np.concatenate([h, np.broadcast_to(s, (2, 3, 2))], axis=-1)  # (K, N, n_in + B)
+        h = np.maximum(beside @ layer.weight.detach().numpy().T + layer.bias.detach().numpy(), 0)
+    np.testing.assert_allclose(trunk(torch.from_numpy(x), batch).detach(), h, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"batch: expected codes \(N,\).*found None"):
+        trunk(torch.from_numpy(x))
+    assert "n_batches=2" in repr(trunk)
+
+
+def test_batch_norm_takes_the_last_axis_for_the_units_whatever_stands_before():
+    torch.manual_seed(0)
+    trunk, x = hidden_layers([3, 4], batch_norm=True).double(), torch.randn(2, 5, 6, 3).double()
+    flat = copy.deepcopy(trunk)
+    torch.testing.assert_close(trunk(x), flat(x.view(60, 3)).view(2, 5, 6, 4))
+    torch.testing.assert_close(trunk[1].running_var, flat[1].running_var)
+    torch.testing.assert_close(trunk.eval()(x), flat.eval()(x.view(60, 3)).view(2, 5, 6, 4))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def by_hand(model, x, z):
     h = np.log1p(x)
     for name in ("encoder.trunk.0", "encoder.trunk.2"):
         h = np.maximum(affine(name, h), 0)
-    mean, sd = affine("encoder.to_mu", h), np.exp(affine("encoder.to_log_variance", h) / 2) + 1e-4
+    mean, sd = affine("encoder.to_mu", h), np.sqrt(np.exp(affine("encoder.to_log_variance", h)) + 1e-4)
     h = z
     for name in ("decoder.trunk.0", "decoder.trunk.2"):
         h = np.maximum(affine(name, h), 0)

@@ -272,7 +272,7 @@ def test_a_list_of_nested_levels_counts_by_its_first_number(monkeypatch):
 
 # What stands in a row may import the rows above it, and its own; "training" and "analysis" import no model.
 LAYERS = [
-    {"course_lib", "threads", "console", "contexts"},
+    {"course_lib", "threads", "console", "contexts", "arguments"},
     {"probability"},
     {"data"},
     {"networks"},

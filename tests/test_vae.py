@@ -89,5 +89,5 @@ def test_sigma_is_learned_only_when_asked():
 
 
 def test_a_sigma_of_zero_is_refused():
-    with pytest.raises(ValueError, match="sigma: expected a standard deviation > 0, found 0"):
+    with pytest.raises(ValueError, match="sigma: expected a number > 0, found 0"):
         VAE(4, sigma=0)

@@ -36,6 +36,7 @@ from torch import Tensor
 
 from course_lib.analysis.bayes_decision import STRONG, called_at, check_fdr_target, log_bayes_factor
 from course_lib.analysis.groups import group_positions
+from course_lib.analysis.latent import encode
 from course_lib.analysis.posterior import CHUNK, get_rho
 from course_lib.analysis.protocol import CountModel
 from course_lib.contexts import evaluating, seeded
@@ -171,7 +172,7 @@ def _pair_draws(
 def _posterior(model: CountModel, cells: Cells, positions: NDArray) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and standard deviation of q(z∣x), (N, L) each, and the batch (N,) of the cells at ``positions``."""
     rows = max(1, CHUNK // cells.n_genes)
-    parts = [model.encode(cells[positions[i : i + rows]].x) for i in range(0, len(positions), rows)]
+    parts = [encode(model, cells[positions[i : i + rows]]) for i in range(0, len(positions), rows)]
     means, deviations = torch.cat([q.mean for q in parts]), torch.cat([q.stddev for q in parts])
     return means, deviations, cells.batch[torch.from_numpy(positions).to(cells.batch.device)]
 

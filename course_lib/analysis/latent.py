@@ -3,6 +3,8 @@
 Axes: N cells, G genes, L latent dimensions. Models are asked in evaluation mode, so dropout is off and answers repeat.
 """
 
+from typing import Any
+
 import numpy as np
 from torch import Tensor
 from torch.distributions import Distribution
@@ -11,6 +13,13 @@ from course_lib.analysis.protocol import Coder, Encoder
 from course_lib.contexts import evaluating
 from course_lib.data.cells import Cells
 from course_lib.data.matching import check_cells
+
+
+def encode(model: Encoder, cells: Cells) -> Any:
+    """q(z∣x), or the code of x; q(z∣x, s) where the model says that its encoder sees the batch (``encodes_batch``)."""
+    if getattr(model, "encodes_batch", False):
+        return model.encode(cells.x, cells.batch)  # type: ignore[call-arg]
+    return model.encode(cells.x)
 
 
 def mean_of(code: Tensor | Distribution) -> Tensor:
@@ -31,7 +40,7 @@ def get_latent_representation(model: Encoder, cells: Cells) -> np.ndarray:
     """
     check_cells(model, cells)
     with evaluating(model):
-        return mean_of(model.encode(cells.x)).cpu().numpy()
+        return mean_of(encode(model, cells)).cpu().numpy()
 
 
 def get_reconstruction(model: Coder, cells: Cells) -> np.ndarray:

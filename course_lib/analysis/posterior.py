@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.distributions import Normal
 
+from course_lib.analysis.latent import encode
 from course_lib.analysis.protocol import CountModel
 from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells
@@ -27,7 +29,7 @@ def get_latent_library_size(model: CountModel, cells: Cells) -> NDArray[np.float
     with evaluating(model):
         if not model.learns_library:
             return cells.x.sum(-1).numpy()
-        q = model.encode_library(cells.x)  # log ℓ, (N, 1)
+        q = encode_library(model, cells)  # log ℓ, (N, 1)
         return (q.mean + q.variance / 2).exp().squeeze(-1).numpy()  # the mean of a log-normal
 
 
@@ -66,7 +68,7 @@ def get_normalized_expression(
     expression = []
     with evaluating(model), seeded(seed, cells.x.device):
         for part in _parts(cells, n_samples or 1):
-            q = model.encode(part.x)
+            q = encode(model, part)
             z = q.mean.unsqueeze(0) if n_samples is None else q.sample((n_samples,))  # (K, N, L)
             batches = [part.batch if code is None else torch.full_like(part.batch, code) for code in codes]
             expression.append(torch.stack([get_rho(model, z, s).mean(0) for s in batches]).mean(0))  # (N, G)
@@ -103,11 +105,16 @@ def get_marginal_ll(model: CountModel, cells: Cells, n_samples: int = 100, seed:
     return torch.cat(parts).double().numpy()
 
 
+def encode_library(model: CountModel, cells: Cells) -> Normal:
+    """q(log ℓ∣x), or q(log ℓ∣x, s) where the model's encoders see the batch: batch shape (N, 1)."""
+    return model.encode_library(cells.x, *([cells.batch] if getattr(model, "encodes_batch", False) else []))
+
+
 def _decode_draws(model: CountModel, cells: Cells, n_samples: int) -> torch.distributions.Distribution:
     """p(x∣z, ℓ, s) at K draws of z and ℓ: batch shape (K, N)."""
-    z = model.encode(cells.x).sample((n_samples,))  # (K, N, L)
+    z = encode(model, cells).sample((n_samples,))  # (K, N, L)
     if model.learns_library:
-        log_library = model.encode_library(cells.x).sample((n_samples,))  # (K, N, 1)
+        log_library = encode_library(model, cells).sample((n_samples,))  # (K, N, 1)
     else:
         log_library = cells.x.sum(-1, keepdim=True).log()  # (N, 1)
     return model.decode(z, log_library, cells.batch)

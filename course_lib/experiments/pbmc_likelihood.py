@@ -80,10 +80,12 @@ def train(
     torch.manual_seed(seed)
     if model == "scvi":
         built: SCVI | SimplifiedSCVI = SCVI(
-            cells.genes, library_prior=log_library_moments(cells), gene_likelihood=gene_likelihood
+            cells.genes,
+            library_prior=log_library_moments(cells),
+            gene_likelihood=gene_likelihood,  # type: ignore[arg-type]
         )
     else:
-        built = SimplifiedSCVI(cells.n_genes, gene_likelihood=gene_likelihood)
+        built = SimplifiedSCVI(cells.n_genes, gene_likelihood=gene_likelihood)  # type: ignore[arg-type]
     history = fit(
         built, cells, validation=validation, epochs=epochs, patience=PATIENCE, lr=lr, seed=seed, progress=False, **ADAM
     )

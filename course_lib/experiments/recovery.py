@@ -43,7 +43,7 @@ from course_lib.data.cells import Cells, cells_from_counts, log_total
 from course_lib.data.scvi_process import simulate
 from course_lib.data.split import split_indices
 from course_lib.experiments.record import command_line, made_with, save
-from course_lib.models.scvi import SCVI, log_library_moments
+from course_lib.models.scvi import SCVI, GeneLikelihood, log_library_moments
 from course_lib.probability.counts import ZeroInflatedNegativeBinomial
 from course_lib.training import fit
 
@@ -51,7 +51,7 @@ N_CELLS, N_GENES, LOG_LIBRARY_MEANS, DROPOUT = 3_000, 300, (7.6, 8.2), 0.1
 EPOCHS, PATIENCE, LR, EPS, WEIGHT_DECAY, VALIDATION = 100, 15, 1e-3, 0.01, 1e-6, 0.1
 MIN_MEAN = 1.0  # θ is judged where there are counts to judge it by
 
-MODELS = {  # likelihood, and whether the library is learned
+MODELS: dict[str, tuple[GeneLikelihood, bool]] = {  # likelihood, and whether the library is learned
     "zinb": ("zinb", True),
     "nb": ("nb", True),
     "zinb_observed": ("zinb", False),

@@ -4,12 +4,13 @@ Axes: N cells, G genes, L latent dimensions.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib.arguments import choice, fraction, network_sizes
 from course_lib.data.cells import Cells
 from course_lib.networks import fully_connected
 
@@ -45,9 +46,9 @@ class Autoencoder(nn.Module):
         head: Head = "mse",
     ):
         super().__init__()
-        if head not in ("mse", "bce", "cross_entropy"):
-            raise ValueError(f"head: expected 'mse', 'bce' or 'cross_entropy', found {head!r}; see the table above.")
-        self.head = head
+        n_genes, n_latent, hidden = network_sizes(n_genes, n_latent, hidden, least_layers=0)
+        dropout = fraction("dropout", dropout, zero_too=True)
+        self.head = choice("head", head, get_args(Head))
         self.encoder = fully_connected([n_genes, *hidden, n_latent], dropout)
         self.decoder = fully_connected([n_latent, *reversed(hidden), n_genes], dropout)
 
@@ -121,11 +122,8 @@ class DenoisingAutoencoder(Autoencoder):
     """
 
     def __init__(self, n_genes: int, n_latent: int, hidden: Sequence[int], noise: float):
+        noise = fraction("noise", noise, zero_too=False)  # before anything is built
         super().__init__(n_genes, n_latent, hidden)
-        if not 0 < noise < 1:
-            raise ValueError(
-                f"noise: expected 0 < noise < 1, found {noise}; it is the fraction of entries set to zero."
-            )
         self.noise = noise
 
     def extra_repr(self) -> str:

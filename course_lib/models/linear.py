@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib.arguments import whole_number
 from course_lib.data.cells import Cells
 
 
@@ -25,6 +26,7 @@ class TiedLinearAutoencoder(nn.Module):
 
     def __init__(self, n_genes: int, n_latent: int, bias: bool = True):
         super().__init__()
+        n_genes, n_latent = whole_number("n_genes", n_genes), whole_number("n_latent", n_latent)
         if not 1 <= n_latent <= n_genes:
             raise ValueError(f"n_latent: expected 1 ≤ n_latent ≤ n_genes = {n_genes}, found {n_latent}.")
         self.weight = nn.Parameter(torch.randn(n_genes, n_latent) / n_genes**0.5)  # (G, L)

@@ -8,17 +8,22 @@ mean and variance of z, NN5 gives ρ and NN6 gives π. Source: Lopez et al. 2018
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
-from torch.nn.functional import one_hot
 
+from course_lib.arguments import choice, fraction, unique_names, whole_number, widths
 from course_lib.data.cells import ONLY_BATCH, Cells, log_total
 from course_lib.networks import GaussianEncoder, hidden_layers
 from course_lib.probability.bounds import ELBO
 from course_lib.probability.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
 from course_lib.probability.gaussian import standard_normal
+
+GeneLikelihood = Literal["zinb", "nb", "poisson"]
+Dispersion = Literal["gene", "gene-batch"]
+Side = Literal["none", "encoder", "decoder", "both"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,15 @@ class LibraryPrior:
 
     mean: Tensor  # (B,) of log ℓ
     sd: Tensor  # (B,) standard deviation, > 0
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(part, Tensor) for part in (self.mean, self.sd)):
+            raise TypeError(f"LibraryPrior: expected two tensors (B,), found {self.mean!r:.60} and {self.sd!r:.60}.")
+        if not (torch.isfinite(self.mean).all() and torch.isfinite(self.sd).all() and (self.sd > 0).all()):
+            raise ValueError(
+                f"LibraryPrior: expected finite means and finite sds > 0, found mean {self.mean.tolist()} and sd "
+                f"{self.sd.tolist()}; log_library_moments(cells) gives both."
+            )
 
 
 def log_library_moments(cells: Cells) -> LibraryPrior:
@@ -50,37 +64,47 @@ def log_library_moments(cells: Cells) -> LibraryPrior:
 class Decoder(nn.Module):
     """p(x∣z, ℓ, s): a latent state, a library size and a batch give one distribution per gene."""
 
-    def __init__(self, n_latent: int, n_batches: int, hidden: Sequence[int], n_genes: int, gene_likelihood: str):
+    def __init__(
+        self,
+        n_latent: int,
+        n_batches: int,
+        hidden: Sequence[int],
+        n_genes: int,
+        gene_likelihood: GeneLikelihood,
+        dispersion: Dispersion,
+        dropout: float,
+        batch_norm: bool,
+    ):
         super().__init__()
-        if gene_likelihood not in ("zinb", "nb", "poisson"):
-            raise ValueError(f"gene_likelihood: expected 'zinb', 'nb' or 'poisson', found {gene_likelihood!r}.")
-        self.gene_likelihood, self.n_batches = gene_likelihood, n_batches
-        self.trunk = hidden_layers([n_latent + n_batches, *hidden])
+        self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
+        self.trunk = hidden_layers([n_latent, *hidden], dropout, batch_norm, n_batches)
         self.to_rho = nn.Linear(hidden[-1], n_genes)  # NN5
         if gene_likelihood == "zinb":
             self.to_zi_logits = nn.Linear(hidden[-1], n_genes)  # NN6
         if gene_likelihood != "poisson":
-            self.log_theta = nn.Parameter(torch.zeros(n_genes))  # (G,)
+            shape = (n_genes,) if dispersion == "gene" else (n_batches, n_genes)
+            self.log_theta = nn.Parameter(torch.zeros(shape))  # (G,) or (B, G)
 
     def forward(self, z: Tensor, log_library: Tensor, batch: Tensor) -> Independent:
         """(..., N, L), (..., N, 1) and (N,) to one distribution over cells: event shape (G,)."""
-        s = one_hot(batch, self.n_batches).to(z.dtype)  # (N, B)
-        h = self.trunk(torch.cat([z, s.expand(*z.shape[:-1], -1)], dim=-1))  # (..., N, H)
+        h = self.trunk(z, batch)  # (..., N, H): each layer sees s, one-hot
         rho = self.to_rho(h).softmax(-1)  # (..., N, G), each row sums to one
         mu = log_library.exp() * rho  # (..., N, G)
-        return Independent(self.counts(mu, h), 1, validate_args=False)
+        return Independent(self.counts(mu, h, batch), 1, validate_args=False)
 
-    def counts(self, mu: Tensor, h: Tensor) -> Distribution:
+    def counts(self, mu: Tensor, h: Tensor, batch: Tensor) -> Distribution:
         """The distribution of each count, chosen by ``gene_likelihood``. What went in was checked at the gate."""
         if self.gene_likelihood == "poisson":
             return Poisson(mu, validate_args=False)
-        theta = self.log_theta.exp()
+        theta = self.log_theta.exp()  # (G,)
+        if self.dispersion == "gene-batch":
+            theta = theta[batch]  # (N, G)
         if self.gene_likelihood == "nb":
             return NegativeBinomial(mu, theta, validate_args=False)
         return ZeroInflatedNegativeBinomial(mu, theta, self.to_zi_logits(h), validate_args=False)
 
     def extra_repr(self) -> str:
-        return f"gene_likelihood={self.gene_likelihood!r}, n_batches={self.n_batches}"
+        return f"gene_likelihood={self.gene_likelihood!r}, dispersion={self.dispersion!r}"
 
 
 class SCVI(nn.Module):
@@ -91,8 +115,16 @@ class SCVI(nn.Module):
     genes : G names, in the order of x's columns.   batches : B names. The model keeps both, and analysis refuses
         cells measured on other genes or from a batch that is not among them.
     library_prior : from ``log_library_moments(cells)``; None takes ℓ_n = Σ_g x_ng, observed.
-    n_latent : L.   hidden : the encoders' widths; the decoder takes them in reverse.
-    dropout : of the encoders' hidden units.   gene_likelihood : "zinb", "nb" or "poisson".
+    n_latent : L.   hidden : widths of the encoder of z; the decoder takes them in reverse, the encoder of ℓ the first.
+    dropout, decoder_dropout : of the hidden units of the encoders, and of the decoder.
+    batch_norm : where hidden units are standardised: "none", "encoder", "decoder" or "both".
+    encode_batch : the encoders see the batch beside the counts, q(z∣x, s), as in the paper.
+    gene_likelihood : "zinb", "nb" or "poisson".
+    dispersion : "gene", one θ for each gene, or "gene-batch", one for each gene in each batch; Poisson has none.
+
+    Raises
+    ------
+    TypeError, ValueError : an argument of another kind, or outside of its range; named before anything is built.
     """
 
     needs_counts = True  # expression is refused
@@ -108,24 +140,36 @@ class SCVI(nn.Module):
         n_latent: int = 10,
         hidden: Sequence[int] = (128,),
         dropout: float = 0.1,
-        gene_likelihood: str = "zinb",
+        decoder_dropout: float = 0.0,
+        batch_norm: Side = "encoder",
+        encode_batch: bool = False,
+        gene_likelihood: GeneLikelihood = "zinb",
+        dispersion: Dispersion = "gene",
     ):
         super().__init__()
-        self.genes, self.batches = tuple(genes), tuple(batches)
-        self.n_latent, self.learns_library = n_latent, library_prior is not None
+        self.genes, self.batches = unique_names("genes", genes), unique_names("batches", batches)
+        self.n_latent, hidden = whole_number("n_latent", n_latent), widths("hidden", hidden)
+        dropout = fraction("dropout", dropout, zero_too=True)
+        decoder_dropout = fraction("decoder_dropout", decoder_dropout, zero_too=True)
+        choice("batch_norm", batch_norm, get_args(Side))
+        choice("gene_likelihood", gene_likelihood, get_args(GeneLikelihood))
+        choice("dispersion", dispersion, get_args(Dispersion))
+        self.encodes_batch = choice("encode_batch", encode_batch, (False, True))
+        self.learns_library = library_prior is not None
         n_genes, n_batches = len(self.genes), len(self.batches)
-        self.z_encoder = GaussianEncoder(n_genes, hidden, n_latent, dropout, batch_norm=True)  # NN3, NN4
-        self.decoder = Decoder(n_latent, n_batches, [*reversed(hidden)], n_genes, gene_likelihood)
         if library_prior is not None:
-            mean, sd = library_prior.mean, library_prior.sd
-            if mean.shape != (n_batches,) or sd.shape != (n_batches,):
-                raise ValueError(
-                    f"library_prior: expected one mean and one sd for each of the {n_batches} batches, found shapes "
-                    f"{tuple(mean.shape)} and {tuple(sd.shape)}; take log_library_moments(cells) of these batches."
-                )
-            self.register_buffer("library_mean", mean.clone())  # ours: loading a state writes into it
-            self.register_buffer("library_sd", sd.clone())
-            self.library_encoder = GaussianEncoder(n_genes, hidden, 1, dropout, batch_norm=True)  # NN1, NN2
+            check_shapes(library_prior, n_batches)
+
+        encoder = (dropout, batch_norm in ("encoder", "both"), n_batches if encode_batch else 0)
+        self.z_encoder = GaussianEncoder(n_genes, hidden, self.n_latent, *encoder)  # NN3, NN4
+        self.decoder = Decoder(
+            self.n_latent, n_batches, hidden[::-1], n_genes, gene_likelihood, dispersion,
+            decoder_dropout, batch_norm in ("decoder", "both"),
+        )  # fmt: skip
+        if library_prior is not None:
+            self.register_buffer("library_mean", library_prior.mean.clone())  # ours: loading a state writes into it
+            self.register_buffer("library_sd", library_prior.sd.clone())
+            self.library_encoder = GaussianEncoder(n_genes, hidden[:1], 1, *encoder)  # NN1, NN2
             start_at_prior(self.library_encoder, library_prior)
 
     @property
@@ -137,13 +181,13 @@ class SCVI(nn.Module):
         """p(log ℓ∣s): (N,) to batch shape (N, 1)."""
         return Normal(self.library_mean[batch].unsqueeze(-1), self.library_sd[batch].unsqueeze(-1))
 
-    def encode(self, x: Tensor) -> Normal:
-        """q(z∣x): counts (N, G) to batch shape (N, L). The encoder does not see the batch."""
-        return self.z_encoder(torch.log1p(x))
+    def encode(self, x: Tensor, batch: Tensor | None = None) -> Normal:
+        """q(z∣x), or with ``encode_batch`` q(z∣x, s): counts (N, G), codes (N,) to batch shape (N, L)."""
+        return self.z_encoder(torch.log1p(x), batch)
 
-    def encode_library(self, x: Tensor) -> Normal:
-        """q(log ℓ∣x): counts (N, G) to batch shape (N, 1)."""
-        return self.library_encoder(torch.log1p(x))
+    def encode_library(self, x: Tensor, batch: Tensor | None = None) -> Normal:
+        """q(log ℓ∣x), or q(log ℓ∣x, s): counts (N, G), codes (N,) to batch shape (N, 1)."""
+        return self.library_encoder(torch.log1p(x), batch)
 
     def decode(self, z: Tensor, log_library: Tensor, batch: Tensor) -> Independent:
         """p(x∣z, ℓ, s): (..., N, L), (..., N, 1), (N,) to a distribution over whole cells: ``log_prob`` is (..., N)."""
@@ -151,12 +195,12 @@ class SCVI(nn.Module):
 
     def elbo(self, cells: Cells) -> ELBO:
         """E_q[log p(x∣z, ℓ, s)] − KL(q(z∣x) ‖ p(z)) − KL(q(ℓ∣x) ‖ p(ℓ∣s)); the expectation from one draw."""
-        q = self.encode(cells.x)  # q(z∣x), (N, L)
+        q = self.encode(cells.x, cells.batch)  # q(z∣x), (N, L)
         kl_z = kl_divergence(q, self.prior).sum(-1)  # (N,)
         if not self.learns_library:
             p = self.decode(q.rsample(), log_total(cells.x), cells.batch)
             return ELBO(p.log_prob(cells.x), kl_z)
-        q_library = self.encode_library(cells.x)  # q(log ℓ∣x), (N, 1)
+        q_library = self.encode_library(cells.x, cells.batch)  # q(log ℓ∣x), (N, 1)
         p = self.decode(q.rsample(), q_library.rsample(), cells.batch)  # p(x∣z, ℓ, s)
         kl_library = kl_divergence(q_library, self.prior_library(cells.batch)).sum(-1)  # (N,)
         return ELBO(p.log_prob(cells.x), kl_z, kl_library)
@@ -170,12 +214,12 @@ class SCVI(nn.Module):
 
         The density of ℓ is taken in log ℓ on both sides: the Jacobians cancel.
         """
-        q = self.encode(cells.x)
+        q = self.encode(cells.x, cells.batch)
         z = q.rsample((n_samples,))  # (K, N, L)
         log_ratio = self.prior.log_prob(z).sum(-1) - q.log_prob(z).sum(-1)  # (K, N)
         log_library = log_total(cells.x)  # (N, 1)
         if self.learns_library:
-            q_library = self.encode_library(cells.x)
+            q_library = self.encode_library(cells.x, cells.batch)
             log_library = q_library.rsample((n_samples,))  # (K, N, 1)
             p_library = self.prior_library(cells.batch)
             log_ratio = log_ratio + (p_library.log_prob(log_library) - q_library.log_prob(log_library)).squeeze(-1)
@@ -183,6 +227,20 @@ class SCVI(nn.Module):
 
     def extra_repr(self) -> str:
         return f"genes={len(self.genes)}, batches={self.batches}, learns_library={self.learns_library}"
+
+
+def check_shapes(prior: LibraryPrior, n_batches: int) -> None:
+    """TypeError unless it is a prior, ValueError unless it has one mean and one sd for each batch."""
+    if not isinstance(prior, LibraryPrior):
+        raise TypeError(
+            f"library_prior: expected a LibraryPrior or None, found {type(prior).__name__}; "
+            "take log_library_moments(cells)."
+        )
+    if prior.mean.shape != (n_batches,) or prior.sd.shape != (n_batches,):
+        raise ValueError(
+            f"library_prior: expected one mean and one sd for each of the {n_batches} batches, found shapes "
+            f"{tuple(prior.mean.shape)} and {tuple(prior.sd.shape)}; take log_library_moments(cells) of these batches."
+        )
 
 
 def start_at_prior(encoder: GaussianEncoder, prior: LibraryPrior) -> None:

@@ -4,25 +4,27 @@ Axes: N cells, G genes, L latent dimensions, K samples of z.
 """
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 
+from course_lib.arguments import choice, network_sizes
 from course_lib.data.cells import Cells, log_total
 from course_lib.networks import GaussianEncoder, hidden_layers
 from course_lib.probability.bounds import ELBO
 from course_lib.probability.counts import NegativeBinomial, Poisson
 from course_lib.probability.gaussian import standard_normal
 
+GeneLikelihood = Literal["nb", "poisson"]
+
 
 class CountDecoder(nn.Module):
     """p(x∣z, ℓ): NB with mean ℓρ and inverse dispersion θ, or Poisson with mean ℓρ; ρ = softmax f_ϑ(z)."""
 
-    def __init__(self, n_latent: int, hidden: Sequence[int], n_genes: int, gene_likelihood: str):
+    def __init__(self, n_latent: int, hidden: Sequence[int], n_genes: int, gene_likelihood: GeneLikelihood):
         super().__init__()
-        if gene_likelihood not in ("nb", "poisson"):
-            raise ValueError(f"gene_likelihood: expected 'nb' or 'poisson', found {gene_likelihood!r}.")
         self.gene_likelihood = gene_likelihood
         self.trunk = hidden_layers([n_latent, *hidden])
         self.to_rho = nn.Linear(hidden[-1], n_genes)
@@ -56,8 +58,16 @@ class SimplifiedSCVI(nn.Module):
 
     needs_counts = True  # expression is refused
 
-    def __init__(self, n_genes: int, n_latent: int = 10, hidden: Sequence[int] = (128,), gene_likelihood: str = "nb"):
+    def __init__(
+        self,
+        n_genes: int,
+        n_latent: int = 10,
+        hidden: Sequence[int] = (128,),
+        gene_likelihood: GeneLikelihood = "nb",
+    ):
         super().__init__()
+        n_genes, n_latent, hidden = network_sizes(n_genes, n_latent, hidden)
+        choice("gene_likelihood", gene_likelihood, get_args(GeneLikelihood))
         self.n_latent = n_latent
         self.encoder = GaussianEncoder(n_genes, hidden, n_latent)
         self.decoder = CountDecoder(n_latent, [*reversed(hidden)], n_genes, gene_likelihood)

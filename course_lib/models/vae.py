@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, OneHotCategorical, kl_divergence
 
+from course_lib.arguments import choice, network_sizes, positive, whole_number
 from course_lib.data.cells import Cells
 from course_lib.networks import GaussianEncoder, fully_connected
 from course_lib.probability.bounds import ELBO
@@ -20,8 +21,6 @@ class GaussianDecoder(nn.Module):
 
     def __init__(self, n_latent: int, hidden: Sequence[int], n_genes: int, sigma: float, learn_sigma: bool):
         super().__init__()
-        if not sigma > 0:
-            raise ValueError(f"sigma: expected a standard deviation > 0, found {sigma}.")
         self.to_mean = fully_connected([n_latent, *hidden, n_genes])
         log_sigma = torch.full((n_genes,), sigma).log()  # (G,)
         self.log_sigma = nn.Parameter(log_sigma, requires_grad=learn_sigma)
@@ -63,6 +62,8 @@ class VAE(nn.Module):
         learn_sigma: bool = False,
     ):
         super().__init__()
+        n_genes, n_latent, hidden = network_sizes(n_genes, n_latent, hidden)
+        sigma, learn_sigma = positive("sigma", sigma), choice("learn_sigma", learn_sigma, (False, True))
         self.n_latent = n_latent
         self.encoder = GaussianEncoder(n_genes, hidden, n_latent)
         self.decoder: nn.Module = GaussianDecoder(n_latent, [*reversed(hidden)], n_genes, sigma, learn_sigma)
@@ -109,5 +110,5 @@ class CategoricalVAE(VAE):
     """The lecture's figure 10: the same VAE with a softmax at the end of the decoder. x is one-hot, (N, G)."""
 
     def __init__(self, n_categories: int, n_latent: int, hidden: Sequence[int]):
-        super().__init__(n_categories, n_latent, hidden)
+        super().__init__(whole_number("n_categories", n_categories), n_latent, hidden)
         self.decoder = CategoricalDecoder(n_latent, [*reversed(hidden)], n_categories)
