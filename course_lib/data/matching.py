@@ -7,7 +7,7 @@ as another batch, without an error and with plausible numbers: so both are refus
 from itertools import compress
 from typing import Any, Protocol
 
-from course_lib.data.cells import ONLY_BATCH, Cells
+from course_lib.data.cells import ONLY_BATCH, CellTable
 
 
 class Named(Protocol):
@@ -17,7 +17,7 @@ class Named(Protocol):
     batches: tuple[str, ...]  # B names, in the order of their codes
 
 
-def check_cells(model: Any, cells: Cells, name: str = "cells") -> None:
+def check_cells(model: Any, cells: CellTable, name: str = "cells") -> None:
     """ValueError unless ``cells`` have the model's genes in its order, and its batches by its numbers.
 
     A model is compared in what it has: ``genes``, ``batches``, both or neither. Every model has ``genes`` once
@@ -43,7 +43,7 @@ def check_cells(model: Any, cells: Cells, name: str = "cells") -> None:
         )
 
 
-def check_alike(cells: Cells, others: Cells, name: str) -> None:
+def check_alike(cells: CellTable, others: CellTable, name: str) -> None:
     """ValueError unless ``others`` have the genes, the batches and, where both have them, the labels of ``cells``."""
     if others.genes != cells.genes:
         raise ValueError(f"{name}: {_other_genes(cells.genes, others.genes, 'cells', 'cells')}")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from course_lib.arguments import choice, fraction, unique_names, whole_number, widths
-from course_lib.data.cells import ONLY_BATCH, Cells, log_total
+from course_lib.data.cells import ONLY_BATCH, Cells, CellTable, log_total
 from course_lib.networks import GaussianEncoder, hidden_layers
 from course_lib.probability.bounds import ELBO
 from course_lib.probability.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
@@ -43,14 +43,14 @@ class LibraryPrior:
             )
 
 
-def log_library_moments(cells: Cells) -> LibraryPrior:
+def log_library_moments(cells: CellTable) -> LibraryPrior:
     """Mean and standard deviation of the log total counts, over the cells of each batch.
 
     Raises
     ------
     ValueError : a batch with fewer than two cells, or whose cells all have the same total: it has no spread.
     """
-    log_totals = torch.cat([log_total(part.x).squeeze(-1) for part in cells.parts(1_000)])  # (N,)
+    log_totals = torch.cat([part.x.sum(-1, dtype=torch.float64).log() for part in cells.parts(1_000)])  # (N,)
     groups = [log_totals[cells.batch == s] for s in range(len(cells.batches))]
     for name, group in zip(cells.batches, groups, strict=True):
         if len(group.unique()) < 2:  # not std > 0: rounding gives equal totals a spread of 1e-7
@@ -58,7 +58,8 @@ def log_library_moments(cells: Cells) -> LibraryPrior:
                 f"cells: batch {name!r} has {len(group)} cells with {len(group.unique())} different totals, and the "
                 "prior of ℓ needs a spread; leave the batch out, or use an observed library (library_prior=None)."
             )
-    return LibraryPrior(torch.stack([g.mean() for g in groups]), torch.stack([g.std() for g in groups]))
+    mean, sd = torch.stack([g.mean() for g in groups]), torch.stack([g.std() for g in groups])
+    return LibraryPrior(mean.float(), sd.float())
 
 
 class Decoder(nn.Module):

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from course_lib.data.cells import Cells
+from course_lib.data.cells import CellTable
 from course_lib.data.matching import check_alike, check_cells
 
 
-def check_arguments(model: Any, cells: Cells, validation: Cells | None) -> None:
+def check_arguments(model: Any, cells: CellTable, validation: CellTable | None) -> None:
     """ValueError unless cells and validation are alike, and such as the model was built for or trained on before."""
     check_cells(model, cells)
     if validation is not None:
@@ -14,7 +14,7 @@ def check_arguments(model: Any, cells: Cells, validation: Cells | None) -> None:
         check_alike(cells, validation, "validation")
 
 
-def remember(model: Any, cells: Cells, epochs: int) -> None:
+def remember(model: Any, cells: CellTable, epochs: int) -> None:
     """Write on the model what later questions are checked against: plain attributes, not part of its ``state_dict``.
 
     ``genes``: the names of what it learned from, unless it was built with them. ``epochs_trained``: how many epochs its

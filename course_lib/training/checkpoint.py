@@ -9,20 +9,19 @@ the moment the new epoch becomes the checkpoint; then the old tensor file goes. 
 disk names a tensor file that is complete and its own.
 """
 
-import hashlib
 import json
 import os
 import platform
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
-from course_lib.data.cells import Cells
+from course_lib.data.cells import CellTable
 from course_lib.training.history import History
 from course_lib.training.protocol import Trainable
 from course_lib.training.settings import Settings
@@ -60,7 +59,7 @@ class Checkpoint:
         self.epochs_before = getattr(model, "epochs_trained", 0)  # in earlier calls of fit
         self._identity: dict[str, Any] = {}
 
-    def resume(self, cells: Cells, validation: Cells | None) -> int:
+    def resume(self, cells: CellTable, validation: CellTable | None) -> int:
         """Put the saved state into model, optimizer, history, stopping and generators.
 
         Returns the number of epochs already trained: 0 if there is no checkpoint yet. ValueError if the checkpoint is
@@ -154,30 +153,18 @@ def _write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     os.replace(part, path)
 
 
-def _identity(settings: Settings, model: Trainable, cells: Cells, validation: Cells | None) -> dict[str, Any]:
+def _identity(settings: Settings, model: Trainable, cells: CellTable, validation: CellTable | None) -> dict[str, Any]:
     """What must be the same for a run to be the same run.
 
     The number of epochs may grow, so it is left out, except where the learning rate follows it.
     """
     identity = {name: value for name, value in asdict(settings).items() if name != "epochs" or settings.one_cycle}
     identity |= {"number of cells": len(cells), "number of validation cells": len(validation or ())}
-    identity |= {"content of cells": _digest(cells), "content of validation": _digest(validation)}
+    # A split with another seed has the same size and other cells; only the content tells them apart.
+    identity |= {"content of cells": cells.digest(), "content of validation": validation and validation.digest()}
     identity |= {"model": repr(model)}
     identity |= {f"shape of {name}": list(tensor.shape) for name, tensor in model.state_dict().items()}
     return json.loads(json.dumps(identity))  # as it will look when it is read again
-
-
-def _digest(cells: Cells | None) -> str | None:
-    """A split with another seed has the same size and other cells; only the content tells them apart."""
-    if cells is None:
-        return None
-    digest = hashlib.blake2b(digest_size=16)
-    for field in fields(cells):
-        value = getattr(cells, field.name)
-        if isinstance(value, torch.Tensor):
-            digest.update(field.name.encode())
-            digest.update(value.contiguous().cpu().numpy().data)
-    return digest.hexdigest()
 
 
 def _environment() -> dict[str, Any]:

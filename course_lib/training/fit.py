@@ -2,13 +2,14 @@
 
 import math
 import os
+from collections.abc import Iterator
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from course_lib.contexts import seeded
-from course_lib.data.cells import Cells
+from course_lib.data.cells import Cells, CellTable
 from course_lib.training.arguments import check_arguments, remember
 from course_lib.training.checkpoint import Checkpoint
 from course_lib.training.history import History, Means
@@ -20,10 +21,10 @@ from course_lib.training.stopping import EarlyStopping, stop_unless_finite
 
 def fit(
     model: Trainable,
-    cells: Cells,
+    cells: CellTable,
     *,
     epochs: int,
-    validation: Cells | None = None,
+    validation: CellTable | None = None,
     batch_size: int = 128,
     lr: float = 1e-3,
     one_cycle: bool = False,
@@ -44,7 +45,8 @@ def fit(
     model : has ``loss(cells, kl_weight) -> {"loss": …, further terms}``. Trained in place, left in eval mode. Cells
         must have its ``genes`` and ``batches``, if it has any; one without ``genes`` is given those of ``cells``, so
         that ``analysis`` and a later ``fit`` refuse others. ``epochs_trained`` counts the epochs of all its fits.
-    cells, validation : what to learn from, and what to be judged by (or None). Validation gives KL its final weight.
+    cells, validation : what to learn from, and what to be judged by (or None), in memory or in a file. Validation gives
+        KL its final weight.
     epochs, batch_size : passes over the cells, and cells per step.
     lr, weight_decay, eps : Adam's learning rate, weight decay and the constant in its denominator.
     kl_weight, kl_warmup : weight of the KL term, reached linearly in epoch ``kl_warmup`` (0: from the start).
@@ -96,15 +98,15 @@ def fit(
                 beta = kl_weight_at(epoch, settings.kl_weight, settings.kl_warmup)
 
                 model.train()  # dropout on, BatchNorm learns
-                for step, index in enumerate(minibatches(len(cells), settings.batch_size, shuffle), start=1):
+                for step, minibatch in enumerate(shuffled(cells, settings.batch_size, shuffle), start=1):
                     done = (epoch - 1 + (step - 1) * settings.batch_size / len(cells)) / epochs  # of the run, in [0, 1)
                     optimizer.param_groups[0]["lr"] = learning_rate_at(done, settings.lr, settings.one_cycle)
                     optimizer.zero_grad()
-                    terms = model.loss(cells[index], kl_weight=beta)  # how wrong is the model?
+                    terms = model.loss(minibatch, kl_weight=beta)  # how wrong is the model?
                     terms["loss"].backward()  # which way is less wrong?
                     stop_unless_finite(terms, model, f"in epoch {epoch}, minibatch {step}")
                     optimizer.step()  # a small step that way
-                    history.add("train", terms, len(index))
+                    history.add("train", terms, len(minibatch))
 
                 model.eval()  # dropout off, BatchNorm fixed
                 if validation is not None:
@@ -119,6 +121,18 @@ def fit(
             model.eval().to(home)
             remember(model, cells, saved.epochs_before + len(history))
     return history.frame()
+
+
+def shuffled(cells: CellTable, batch_size: int, shuffle: torch.Generator) -> Iterator[Cells]:
+    """The minibatches of one epoch: every cell once, in random order.
+
+    Cells in memory are shuffled as one. From a file come buffers of some thousand cells, gathered in blocks from random
+    places, and each buffer is shuffled for itself: a disk reads neighbours together, one by one takes forty times as
+    long.
+    """
+    for buffer in cells.buffers(batch_size, shuffle):
+        for index in minibatches(len(buffer), batch_size, shuffle):
+            yield buffer[index]
 
 
 def minibatches(n_cells: int, batch_size: int, shuffle: torch.Generator) -> list[Tensor]:
@@ -170,7 +184,7 @@ def learning_rate_at(done: float, lr: float, one_cycle: bool) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-def validation_terms(model: Trainable, cells: Cells, settings: Settings, epoch: int) -> dict[str, float]:
+def validation_terms(model: Trainable, cells: CellTable, settings: Settings, epoch: int) -> dict[str, float]:
     """The terms of the loss on cells that training does not see, each a mean over them. The model is in eval mode.
 
     Two choices make epochs comparable. The KL term has its final weight, also during warm-up. The noise of a sampled
@@ -179,8 +193,8 @@ def validation_terms(model: Trainable, cells: Cells, settings: Settings, epoch: 
     """
     means = Means()
     with torch.no_grad(), seeded(settings.seed, settings.torch_device()):
-        for index in torch.arange(len(cells)).split(settings.batch_size):
-            terms = model.loss(cells[index], kl_weight=settings.kl_weight)
-            means.add(terms, len(index))
+        for part in cells.parts(settings.batch_size):
+            terms = model.loss(part, kl_weight=settings.kl_weight)
+            means.add(terms, len(part))
     stop_unless_finite(means.values(), None, f"on the validation cells after epoch {epoch}")
     return means.values()

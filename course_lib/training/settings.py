@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from course_lib.data.cells import Cells
+from course_lib.data.cells import CellTable
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Settings:
             )
         return device
 
-    def check(self, cells: Cells, validation: Cells | None) -> None:
+    def check(self, cells: CellTable, validation: CellTable | None) -> None:
         """ValueError if these settings cannot go with these cells."""
         if len(cells) < 2:
             raise ValueError(f"cells holds {len(cells)} cells; training needs at least 2")
