@@ -68,7 +68,7 @@ def test_batch_norm_standardises_over_the_minibatch_and_remembers_running_averag
         h, scale, shift = linear(x).numpy(), norm.weight.numpy(), norm.bias.numpy()
         by_hand = np.maximum((h - h.mean(0)) / np.sqrt(h.var(0) + 1e-3) * scale + shift, 0)
         np.testing.assert_allclose(trained, by_hand, rtol=1e-12)
-        mean, variance = 0.01 * h.mean(0), 0.99 + 0.01 * h.var(0, ddof=1)  # one step from 0 and 1
+        mean, variance = 0.1 * h.mean(0), 0.9 + 0.1 * h.var(0, ddof=1)  # one step from 0 and 1
         np.testing.assert_allclose(norm.running_mean, mean, rtol=1e-12)
         np.testing.assert_allclose(norm.running_var, variance, rtol=1e-12)
         evaluated = np.maximum((h - mean) / np.sqrt(variance + 1e-3) * scale + shift, 0)

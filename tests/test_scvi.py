@@ -20,7 +20,7 @@ from course_lib.analysis.posterior import (
 )
 from course_lib.data.cells import Cells, cells_from_counts, log_total
 from course_lib.data.scvi_process import simulate
-from course_lib.models.scvi import SCVI, LibraryPrior, log_library_moments
+from course_lib.models.scvi import SCVI, LibraryPrior, log_library_moments, start_at_profile
 from course_lib.probability.bounds import iwae
 from course_lib.probability.quadrature import Grid
 from course_lib.training.fit import fit
@@ -226,6 +226,18 @@ def test_the_encoder_of_the_library_starts_near_the_prior():
     assert float(q.mean.mean().detach()) == pytest.approx(float(prior.mean.mean()), abs=0.3)  # it would be 0 otherwise
     assert float(q.stddev.log().mean().exp().detach()) == pytest.approx(float(prior.sd.mean()), rel=0.2)  # and 1
     assert float(kl_divergence(q, model.prior_library(cells.batch)).mean().detach()) < 5
+
+
+def test_rho_starts_at_the_mean_profile_of_the_cells_and_nothing_else_moves():
+    x = torch.tensor([[999.0, 0.0, 9.0], [1000.0, 0.0, 90.0]])  # with a molecule for each gene: 2000, 1, 100
+    cells = Cells(x, torch.tensor([0, 0]), ("a", "b", "c"), ("all cells",))
+    model = SCVI(cells.genes, library_prior=None, n_latent=2)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    start_at_profile(model.decoder, cells)
+    start = model.decoder.to_rho.bias.softmax(-1)
+    np.testing.assert_allclose(start.detach(), np.array([2000, 1, 100]) / 2101, rtol=1e-5)
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {"decoder.to_rho.bias"}
 
 
 def cells_with_totals(*totals: int, batches: int = 1) -> Cells:
@@ -440,7 +452,7 @@ def test_a_decoder_with_batch_norm_standardises_samples_and_cells_together():
     flat = model.decoder.trunk[1].running_mean.clone()
     model.decode(z, log_library, cells.batch)
     hidden = model.decoder.trunk[0](torch.cat([z, torch.eye(3)[cells.batch].expand(3, 5, 3)], -1)).view(15, 4)
-    torch.testing.assert_close(model.decoder.trunk[1].running_mean, 0.99 * flat + 0.01 * hidden.mean(0))
+    torch.testing.assert_close(model.decoder.trunk[1].running_mean, 0.9 * flat + 0.1 * hidden.mean(0))
 
 
 def test_the_librarys_prior_is_given_and_not_learned():

@@ -244,6 +244,17 @@ def check_shapes(prior: LibraryPrior, n_batches: int) -> None:
         )
 
 
+@torch.no_grad()
+def start_at_profile(decoder: Decoder, cells: Cells) -> None:
+    """Set the bias of ρ so that it begins at the share of each gene in all counts, and not at 1/G for every gene.
+
+    The shares of common and rare genes differ a thousandfold: that much the first epochs need not find by gradients.
+    """
+    counts = torch.stack([part.x.sum(0, dtype=torch.float64) for part in cells.parts(1_000)]).sum(0)  # (G,)
+    log_counts = (counts + 1).log()  # no log of zero
+    decoder.to_rho.bias.copy_(log_counts - log_counts.mean())  # a softmax does not notice the mean
+
+
 def start_at_prior(encoder: GaussianEncoder, prior: LibraryPrior) -> None:
     """Set the heads' biases so that q(log ℓ∣x) begins near the prior, averaged over batches, and not near N(0, 1).
 
