@@ -1,21 +1,11 @@
 """The committed table of batch mixing, and that its script still makes such rows."""
 
-import json
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from course_lib.experiments import batches
 
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
 SCVI = {"elbo", "kl_z", "epoch"}
-
-
-@pytest.fixture(scope="module")
-def table():
-    return pd.read_csv(RESULTS / "batches.csv")
 
 
 def by_seed(table, data, method, measure):
@@ -31,8 +21,7 @@ def expected_rows(with_types):
     }
 
 
-def test_the_table_is_whole(table):
-    made = json.loads((RESULTS / "batches.json").read_text("utf-8"))
+def test_the_table_is_whole(table, made):
     assert list(table.columns) == ["seed", "data", "method", "measure", "value"]
     assert made["seeds"] == [0, 1, 2, 3, 4]
     for (_, name), rows in table.groupby(["seed", "data"]):
@@ -82,6 +71,5 @@ def test_codes_that_hold_type_and_batch_are_measured_so():
     assert abs(mixed["batch_knn"] - 0.5) < 0.15
 
 
-def test_the_pair_is_cut_to_the_genes_the_record_names():
-    made = json.loads((RESULTS / "batches.json").read_text("utf-8"))
+def test_the_pair_is_cut_to_the_genes_the_record_names(made):
     assert batches.DATA["pbmc_pair"](0).shape == (400, made["settings"]["pair_genes"])

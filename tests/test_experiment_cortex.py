@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,16 +11,11 @@ from anndata import AnnData
 
 from course_lib.data.cells import cells_from_counts
 from course_lib.experiments import cortex
+from course_lib.experiments.record import RESULTS
 from course_lib.models.scvi import SCVI
 from course_lib.probability.bounds import ELBO
 
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
 SCORES, NATS = ["ari", "nmi", "asw"], ["elbo", "reconstruction", "kl_z", "kl_library"]
-
-
-@pytest.fixture(scope="module")
-def table():
-    return pd.read_csv(RESULTS / "cortex.csv")
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +55,7 @@ def test_terms_add_up_to_the_bound_and_only_a_learned_library_costs_nats(table):
     assert table.loc[table["method"] == "pca", NATS].isna().all().all()
 
 
-def test_the_provenance_is_that_of_the_script(table):
-    made = json.loads((RESULTS / "cortex.json").read_text(encoding="utf-8"))
+def test_the_provenance_is_that_of_the_script(table, made):
     today = {"settings": cortex.SETTINGS, "seeds": sorted(table["seed"].unique())}
     assert {name: made[name] for name in today} == today
     assert made["versions"]["scvi-tools"].startswith("1.4")

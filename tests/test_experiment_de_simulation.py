@@ -1,8 +1,5 @@
 """The committed tables of differential expression on known truth and on nothing, and the functions that made them."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,19 +8,9 @@ from anndata import AnnData
 
 from course_lib.data.scvi_process import simulate
 from course_lib.experiments import de_simulation
+from course_lib.experiments.record import RESULTS
 
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
 MODES = ["change", "change_tiny_pseudocount", "vanilla"]
-
-
-@pytest.fixture(scope="module")
-def made():
-    return json.loads((RESULTS / "de_simulation.json").read_text("utf-8"))
-
-
-@pytest.fixture(scope="module")
-def table():
-    return pd.read_csv(RESULTS / "de_simulation.csv")
 
 
 def median(table, mode, over, measure):

@@ -1,35 +1,29 @@
 """The committed tables of GENEEX on eighty tumours: aggregates only; and that the script still makes such rows."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from course_lib.experiments import geneex_tumours
+from course_lib.experiments.record import RESULTS
 from course_lib.models.geneex import training_memory
 
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
 SUMMARY = ["split", "pca_2", "pca_10", "pca_all", "site_pca", "site_untrained", "site_geneex"]
 
 
 @pytest.fixture(scope="module")
-def made():
-    return json.loads((RESULTS / "geneex_tumours.json").read_text("utf-8"))
+def summary():
+    return pd.read_csv(RESULTS / "geneex_tumours_summary.csv")
 
 
-def test_the_tables_hold_one_row_for_each_split_and_epoch_and_nothing_of_single_samples(made):
-    curves = pd.read_csv(RESULTS / "geneex_tumours.csv")
-    summary = pd.read_csv(RESULTS / "geneex_tumours_summary.csv")
-    assert list(curves.columns) == ["split", "epoch", "train", "held_out"]
+def test_the_tables_hold_one_row_for_each_split_and_epoch_and_nothing_of_single_samples(table, summary, made):
+    assert list(table.columns) == ["split", "epoch", "train", "held_out"]
     assert list(summary.columns) == [*SUMMARY, "predicted_bytes", "measured_bytes"]
     assert summary["split"].tolist() == made["splits"]
-    assert curves.groupby("split").size().tolist() == [made["epochs"] + 1] * len(made["splits"])
+    assert table.groupby("split").size().tolist() == [made["epochs"] + 1] * len(made["splits"])
 
 
-def test_the_prediction_of_memory_was_made_from_the_width_alone_and_was_met(made):
-    summary = pd.read_csv(RESULTS / "geneex_tumours_summary.csv")
+def test_the_prediction_of_memory_was_made_from_the_width_alone_and_was_met(summary, made):
     predicted = training_memory(made["n_genes"], made["n_latent"], made["hidden"], made["batch_size"]).total
     np.testing.assert_allclose(summary["predicted_bytes"], predicted, rtol=1e-4)
     assert (abs(summary["predicted_bytes"] / summary["measured_bytes"] - 1) < 0.2).all()

@@ -1,7 +1,6 @@
 """The committed table of generators, and the functions that made it."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,13 +9,6 @@ import torch
 
 from course_lib.data.cells import cells_from_expression
 from course_lib.experiments import generators
-
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
-
-
-@pytest.fixture(scope="module")
-def table():
-    return pd.read_csv(RESULTS / "generators.csv")
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +27,7 @@ def test_the_table_holds_every_generator_for_five_seeds(table):
     assert (table["nearest"] > 0).all()
 
 
-def test_the_provenance_is_that_of_the_script(table):
-    made = json.loads((RESULTS / "generators.json").read_text(encoding="utf-8"))
+def test_the_provenance_is_that_of_the_script(table, made):
     today = generators.provenance(5)
     assert made["settings"] == today["settings"]
     assert made["seeds"] == sorted(table["seed"].unique())

@@ -1,10 +1,6 @@
 """The committed table of what scVI recovers of a simulated truth, and that its script measures what it says."""
 
-import json
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -12,13 +8,6 @@ from course_lib.data.cells import cells_from_counts
 from course_lib.data.scvi_process import simulate
 from course_lib.experiments import recovery
 from course_lib.models.scvi import SCVI
-
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
-
-
-@pytest.fixture(scope="module")
-def table():
-    return pd.read_csv(RESULTS / "recovery.csv")
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +20,7 @@ def by_seed(table, quantity, model):
     return table[(table["quantity"] == quantity) & (table["model"] == model)].sort_values("seed")["value"].to_numpy()
 
 
-def test_the_table_is_whole(table):
-    made = json.loads((RESULTS / "recovery.json").read_text("utf-8"))
+def test_the_table_is_whole(table, made):
     assert list(table.columns) == ["seed", "quantity", "model", "value"]
     assert set(table["model"]) == {*recovery.MODELS, "data", "truth"}
     assert made["seeds"] == [0, 1, 2, 3, 4]

@@ -1,29 +1,18 @@
 """The pictures of notebook 01 show what they were given: positions, labels, titles."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import pytest
+from drawn import title, words
 
 from course_lib.figures import autoencoder as figures
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def texts(ax) -> list[str]:
-    return [text.get_text() for text in ax.texts]
-
-
 def test_the_hourglass_names_every_width_and_is_narrowest_at_the_code():
     (ax,) = figures.hourglass([2000, 512, 32, 512, 2000], "a title").axes
-    assert [t for t in texts(ax) if t.replace(",", "").isdigit()] == ["2,000", "512", "32", "512", "2,000"]
+    assert [t for t in words(ax.texts) if t.replace(",", "").isdigit()] == ["2,000", "512", "32", "512", "2,000"]
     heights = [bar.get_height() for bar in ax.patches if hasattr(bar, "get_height")]
     assert int(np.argmin(heights)) == 2
-    assert {"encoder", "decoder", "z, the code"} <= set(texts(ax))
+    assert {"encoder", "decoder", "z, the code"} <= set(words(ax.texts))
 
 
 def test_the_learning_curve_draws_both_losses_and_both_baselines():
@@ -31,7 +20,7 @@ def test_the_learning_curve_draws_both_losses_and_both_baselines():
     (ax,) = figures.learning_curve(history, pca_error=0.9, mean_error=2.5).axes
     drawn = {tuple(np.asarray(line.get_ydata(), float)) for line in ax.lines}
     assert {(2.5, 2.5), (0.9, 0.9), (2.1, 1.2), (2.0, 1.0)} <= drawn
-    assert {"training", "validation", "the mean cell ", "PCA, as many numbers "} <= set(texts(ax))
+    assert {"training", "validation", "the mean cell ", "PCA, as many numbers "} <= set(words(ax.texts))
 
 
 def test_white_noise_draws_one_line_a_seed_and_the_share_in_both_panels():
@@ -41,7 +30,7 @@ def test_white_noise_draws_one_line_a_seed_and_the_share_in_both_panels():
     for ax in fig.axes:
         assert len(ax.lines) == 2 * 3 + 2
         assert list(ax.lines[-1].get_ydata()) == [0.016, 0.016]
-        assert {"deep", "linear", "L/G"} <= set(texts(ax))
+        assert {"deep", "linear", "L/G"} <= set(words(ax.texts))
 
 
 def test_the_curve_is_drawn_through_the_points_it_was_given():
@@ -50,13 +39,13 @@ def test_the_curve_is_drawn_through_the_points_it_was_given():
     segments = fig.axes[0].collections[1].get_segments()
     np.testing.assert_array_equal(segments[0], curve[:2])
     np.testing.assert_array_equal(segments[1], curve[1:])
-    assert "85%" in fig.axes[0].get_title(loc="left").replace("\n", " ")
+    assert "85%" in title(fig.axes[0])
 
 
 def test_the_channel_shows_scheme_line_and_limit_on_a_logarithmic_axis():
     (ax,) = figures.noise_on_the_code([0.01, 0.1], [0.8, 0.1], [0.5, 0.49], [0.99, 0.9]).axes
     assert ax.get_xscale() == "log"
-    assert {"the curve", "linear", "no scheme\ndoes better"} <= set(texts(ax))
+    assert {"the curve", "linear", "no scheme\ndoes better"} <= set(words(ax.texts))
 
 
 def test_each_model_has_its_line_beside_pcas_axis():
@@ -72,14 +61,14 @@ def test_codes_are_coloured_by_the_angle():
     fig = figures.codes_of_a_curve(angle, {"PCA": np.zeros((3, 2)), "AE": np.ones((3, 2))})
     for ax in fig.axes[:2]:
         np.testing.assert_array_equal(ax.collections[0].get_array(), angle)
-    assert [ax.get_title(loc="left") for ax in fig.axes[:2]] == ["PCA", "AE"]
+    assert [title(ax) for ax in fig.axes[:2]] == ["PCA", "AE"]
 
 
 def test_error_against_width_has_a_tick_for_every_width():
     table = pd.DataFrame({"autoencoder": [0.5, 0.2], "pca": [0.6, 0.3], "tail": [0.6, 0.31]}, index=[1, 4])
     fig = figures.width_against_error({"left": table, "right": table}, {"left": 0.1, "right": 0.1})
     assert list(fig.axes[0].get_xticks()) == [1, 4]
-    assert {"PCA, held out", "autoencoder", "noise"} <= set(texts(fig.axes[1]))
+    assert {"PCA, held out", "autoencoder", "noise"} <= set(words(fig.axes[1].texts))
 
 
 def test_a_crowd_is_thinned_to_what_is_drawn_and_keeps_its_colours():

@@ -1,25 +1,15 @@
 """The pictures of notebook 07 draw what they were given, and their words carry its numbers."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from drawn import legend, lines, points, title, words
 
 from course_lib.experiments.clustering import METHODS
 from course_lib.figures import clustering as draw
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-def offsets(ax):
-    return np.vstack([collection.get_offsets() for collection in ax.collections])
 
 
 def test_the_graph_draws_an_arrow_per_neighbour_and_an_edge_per_pair():
@@ -31,7 +21,7 @@ def test_the_graph_draws_an_arrow_per_neighbour_and_an_edge_per_pair():
     edges = [(line.get_linestyle(), sorted(line.get_xdata())) for line in right.get_lines()]
     assert sorted(edges) == [("-", [0, 1]), ("-", [5, 6]), ("--", [1, 6])]
     assert "3 edges in 2 clusters, 1 of them between" in alt
-    assert "3 edges, 1 of them cut" in right.get_title(loc="left")
+    assert "3 edges, 1 of them cut" in title(right)
 
 
 def test_silhouettes_stand_above_their_points():
@@ -39,7 +29,7 @@ def test_silhouettes_stand_above_their_points():
     fig, alt = draw.silhouettes(np.array([0.0, 1, 4]), np.array(["a", "b", "b"]), widths)
     stems = [line for line in fig.axes[0].get_lines() if len(line.get_xdata()) == 2 and line.get_linewidth() == 5]
     assert [stem.get_ydata()[1] for stem in stems] == [0.8, -0.5, 0.25]
-    assert [text.get_text() for text in fig.axes[0].texts] == ["a: 0.80", "b: −0.50", "b: 0.25"]
+    assert words(fig.axes[0].texts) == ["a: 0.80", "b: −0.50", "b: 0.25"]
     assert "b at 1: -0.50" in alt
     assert "mean 0.18" in alt
 
@@ -58,8 +48,8 @@ def test_methods_show_every_seed_and_the_t_interval_of_their_mean():
     np.testing.assert_allclose(
         [line.get_xdata() for line in dots], [[0.1 * i + 0.01 * s for s in range(5)] for i in range(4)]
     )
-    assert [text.get_text() for text in ax.get_yticklabels()] == list(METHODS.values())
-    assert ax.get_title(loc="left") == "a finding"
+    assert words(ax.get_yticklabels()) == list(METHODS.values())
+    assert title(ax) == "a finding"
     assert "cortex scVI ARI 0.32 ± 0.02" in alt
 
 
@@ -78,7 +68,7 @@ def test_the_sweep_draws_clusters_and_both_scores():
     fig, alt = draw.resolution_sweep(table, n_types=8)
     left, right = fig.axes
     assert left.get_lines()[0].get_ydata().tolist() == [3, 8, 30]
-    drawn = {line.get_label(): line.get_ydata().tolist() for line in right.get_lines()}
+    drawn = {label: line.get_ydata().tolist() for label, line in lines(right).items()}
     assert drawn == {"ARI": [0.5, 0.9, 0.1], "NMI": [0.6, 0.8, 0.5]}
     assert "3 to 30 clusters; ARI goes from 0.50 to 0.10" in alt
     assert "0.90, is at γ = 0.5" in alt
@@ -93,7 +83,7 @@ def test_maps_colour_the_same_type_alike_on_each():
     np.testing.assert_array_equal(first.get_facecolors(), second.get_facecolors())
     assert (first.get_facecolors()[0] == first.get_facecolors()[2]).all()
     assert (first.get_facecolors()[0] != first.get_facecolors()[1]).any()
-    assert [text.get_text() for text in fig.axes[1].get_legend().get_texts()] == ["a", "b"]
+    assert legend(fig.axes[1]) == ["a", "b"]
     assert "4 cells on 2 maps. what is kept" in alt
 
 
@@ -110,8 +100,8 @@ def test_map_distances_tell_the_rank_correlation():
 def test_noise_is_drawn_on_both_planes_with_the_number_of_clusters():
     plane, on_map = RNG.normal(size=(30, 2)), RNG.normal(size=(30, 2))
     fig, alt = draw.clusters_of_noise(plane, np.arange(30) % 3, on_map, np.arange(30) % 10)
-    np.testing.assert_array_equal(offsets(fig.axes[0]), plane)
-    np.testing.assert_array_equal(offsets(fig.axes[1]), on_map)
+    np.testing.assert_array_equal(np.vstack(points(fig.axes[0])), plane)
+    np.testing.assert_array_equal(np.vstack(points(fig.axes[1])), on_map)
     assert "3 Leiden clusters" in alt
     assert "10 clusters of the map" in alt
 

@@ -1,9 +1,9 @@
 """The pictures of notebook 00 show what they were given: points, curves, titles, labels of the axes."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import points, title, words
 
 from course_lib.figures import counts as figures
 
@@ -78,19 +78,9 @@ SAID = {  # titles, then (x label, y label), panel by panel
 }
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def texts(ax) -> list[str]:
-    return [text.get_text() for text in ax.texts]
-
-
-def points(ax) -> np.ndarray:
+def sorted_points(ax) -> np.ndarray:
     """All points of all scatters, in rows sorted by x: the order of drawing says nothing."""
-    drawn = np.concatenate([np.asarray(group.get_offsets()) for group in ax.collections])
+    drawn = np.concatenate(points(ax))
     return drawn[np.argsort(drawn[:, 0])]
 
 
@@ -99,7 +89,7 @@ def test_the_figure_draws_and_has_its_titles_and_axis_labels(name):
     fig = DRAWN[name]()
     fig.canvas.draw()
     titles, labels = SAID[name]
-    assert [ax.get_title(loc="left").replace("\n", " ") for ax in fig.axes] == titles
+    assert [title(ax) for ax in fig.axes] == titles
     assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in fig.axes] == labels
     for ax in fig.axes:
         for axis, label in (("x", ax.get_xlabel()), ("y", ax.get_ylabel())):
@@ -123,8 +113,8 @@ def test_the_table_writes_every_number_in_its_place():
         (0, 1): "17",
         (1, 1): "1",
     }
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["CD3D", "LYZ"]
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["T cells", "Monocytes"]
+    assert words(ax.get_xticklabels()) == ["CD3D", "LYZ"]
+    assert words(ax.get_yticklabels()) == ["T cells", "Monocytes"]
 
 
 def test_the_bars_are_shares_of_all_entries_and_the_histogram_holds_every_cell():
@@ -132,13 +122,13 @@ def test_the_bars_are_shares_of_all_entries_and_the_histogram_holds_every_cell()
     assert [bar.get_height() for bar in left.patches] == [4 / 8, 1 / 8, 1 / 8, 0, 1 / 8, 1 / 8]
     assert sum(bar.get_height() for bar in right.patches) == len(LIBRARY)
     assert list(right.lines[0].get_xdata()) == [2250, 2250]
-    assert texts(right) == ["median 2,250"]
+    assert words(right.texts) == ["median 2,250"]
 
 
 @pytest.mark.parametrize("name, y", [("mean_variance", MEAN**2), ("zeros_against_mean", np.exp(-MEAN))])
 def test_each_gene_is_a_dot_at_its_mean(name, y):
     (ax,) = DRAWN[name]().axes
-    np.testing.assert_allclose(points(ax), np.column_stack([MEAN, y]))
+    np.testing.assert_allclose(sorted_points(ax), np.column_stack([MEAN, y]))
 
 
 def test_the_curves_are_the_given_ones_under_their_names():
@@ -147,7 +137,7 @@ def test_the_curves_are_the_given_ones_under_their_names():
         np.testing.assert_array_equal(line.get_xdata(), CURVE)
         np.testing.assert_array_equal(line.get_ydata(), factor * CURVE)
         assert line.get_label() == name
-        assert name in texts(ax)
+        assert name in words(ax.texts)
     (ax,) = DRAWN["zeros_against_mean"]().axes
     curves = {line.get_label(): line.get_ydata() for line in ax.lines}
     np.testing.assert_array_equal(curves["Poisson"], np.exp(-CURVE))
@@ -158,7 +148,7 @@ def test_distances_are_drawn_at_the_number_of_genes():
     (ax,) = DRAWN["distances"]().axes
     drawn = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines}
     assert drawn == {"cells": ([10, 1000], [0.5, 0.2]), "shuffled": ([10, 1000], [0.4, 0.05])}
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["10", "1,000"]
+    assert words(ax.get_xticklabels()) == ["10", "1,000"]
 
 
 def colour_at(ax, xy) -> tuple:
@@ -167,15 +157,15 @@ def colour_at(ax, xy) -> tuple:
     return tuple(crowd.get_facecolors()[index][:3])
 
 
-def legend(ax) -> dict[str, tuple]:
+def legend_colours(ax) -> dict[str, tuple]:
     handles, names = ax.get_legend_handles_labels()
     return {name: tuple(handle.get_facecolors()[0][:3]) for handle, name in zip(handles, names, strict=True)}
 
 
 def test_a_cell_keeps_its_batch_when_the_order_of_drawing_is_shuffled():
     for ax, shift, batch in zip(DRAWN["batches"]().axes, (0, 1), ("abab", "ccde"), strict=True):
-        np.testing.assert_array_equal(points(ax), XY + shift)
-        names = legend(ax)
+        np.testing.assert_array_equal(sorted_points(ax), XY + shift)
+        names = legend_colours(ax)
         assert list(names) == sorted(set(batch))
         assert len(set(names.values())) == len(names)
         assert [colour_at(ax, xy) for xy in XY + shift] == [names[b] for b in batch]
@@ -183,9 +173,9 @@ def test_a_cell_keeps_its_batch_when_the_order_of_drawing_is_shuffled():
 
 def test_names_colour_the_same_points_and_cells_without_one_are_not_in_the_legend():
     left, right = DRAWN["with_and_without_labels"]().axes
-    np.testing.assert_array_equal(points(left), XY)
-    np.testing.assert_array_equal(points(right), XY)
-    names = legend(right)
+    np.testing.assert_array_equal(sorted_points(left), XY)
+    np.testing.assert_array_equal(sorted_points(right), XY)
+    names = legend_colours(right)
     assert list(names) == ["B", "T"]
     found = [colour_at(right, xy) for xy in XY]
     assert [found[0], found[1], found[3]] == [names["B"], names["T"], names["T"]]
@@ -200,7 +190,7 @@ def test_memory_is_read_in_units_and_the_laptop_has_its_line():
     assert list(sparse.get_ydata()) == [7e6, 7e10]
     assert list(minibatch.get_ydata()) == [1e7, 1e7]
     assert list(laptop.get_ydata()) == [16e9, 16e9]
-    assert {"dense", "sparse", "one minibatch", "a laptop with 16 GB"} == set(texts(ax))
+    assert {"dense", "sparse", "one minibatch", "a laptop with 16 GB"} == set(words(ax.texts))
     written = ax.yaxis.get_major_formatter()
     assert [written(size) for size in (1e12, 1e10, 1e7, 1e4)] == ["1 TB", "10 GB", "10 MB", "10 kB"]
 
@@ -215,7 +205,7 @@ def test_the_straight_line_runs_from_zero_to_the_largest_share():
 
 def test_groups_of_genes_are_drawn_in_turn_and_names_stand_at_their_genes():
     (ax,) = DRAWN["variable_genes"]().axes
-    assert list(legend(ax)) == ["not chosen", "chosen"]
+    assert list(legend_colours(ax)) == ["not chosen", "chosen"]
     for group, mask in zip(ax.collections, GROUPS.values(), strict=True):
         np.testing.assert_array_equal(group.get_offsets(), np.column_stack([MEAN, 2 * MEAN])[mask])
     assert [(text.get_text(), text.xy) for text in ax.texts] == [("PPBP", (10.0, 20.0))]
@@ -227,4 +217,4 @@ def test_the_steps_lie_where_they_were_taken():
     np.testing.assert_array_equal(curve.get_ydata(), np.linspace(0, 2, 5) ** 2)
     np.testing.assert_array_equal(steps.get_xydata(), [[1.5, 4.0], [0.5, 2.0]])
     assert list(best.get_xdata()) == [0.25, 0.25]
-    assert texts(ax) == ["start", "log of the sample mean"]
+    assert words(ax.texts) == ["start", "log of the sample mean"]

@@ -1,26 +1,11 @@
 """The pictures of notebook 08 draw what they were given, and their words carry its numbers."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import legend, lines, points, title, words
 
 from course_lib.figures import differential_expression as draw
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-def points(ax):
-    """Offsets of all scattered points, in the order drawn."""
-    return [np.asarray(collection.get_offsets()) for collection in ax.collections]
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def de_table(lfc, proba, called, **more):
@@ -42,15 +27,15 @@ def test_two_cells_tell_the_share_of_draws_above():
 def test_growing_groups_draws_one_line_per_way_and_every_size():
     shares = pd.DataFrame({"one": [0.0, 0.4, 0.9], "two": [0.1, 0.1, 0.1]}, index=[4, 16, 64])
     fig, alt = draw.growing_groups(shares)
-    drawn = {line.get_label(): list(line.get_ydata()) for line in fig.axes[0].get_lines()}
+    drawn = {label: list(line.get_ydata()) for label, line in lines(fig.axes[0]).items()}
     assert drawn["one"] == [0.0, 0.4, 0.9]
-    assert [label.get_text() for label in fig.axes[0].get_xticklabels()] == ["4", "16", "64"]
+    assert words(fig.axes[0].get_xticklabels()) == ["4", "16", "64"]
     assert "one: 0.00 to 0.90" in alt
 
 
 def test_running_fdr_draws_risks_and_their_running_mean():
     fig, alt = draw.running_fdr(np.array([0.6, 1.0, 0.9]), n_called=2, target=0.06)
-    drawn = {line.get_label(): line.get_ydata() for line in fig.axes[0].get_lines()}
+    drawn = {label: line.get_ydata() for label, line in lines(fig.axes[0]).items()}
     np.testing.assert_allclose(drawn["1 − p of this gene"], [0, 0.1, 0.4])
     np.testing.assert_allclose(drawn["mean of 1 − p so far"], [0, 0.05, 0.5 / 3])
     assert "after 2 genes, the last of which has 1 − p = 0.10" in alt
@@ -70,7 +55,7 @@ def test_simulation_draws_a_dot_per_run_and_a_ring_for_the_live_one():
     fdp = {"means": [0.0, 0.3, 0.1], "pairs": [0.0, 0.0, 0.0]}
     fig, alt = draw.simulation(auc, fdp, {"means": 0.95}, {"means": 0.2}, target=0.05)
     left, right = fig.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["means", "pairs"]
+    assert words(left.get_yticklabels()) == ["means", "pairs"]
     rings = [line for line in left.get_lines() if line.get_markersize() == 13]
     assert [float(np.ravel(ring.get_xdata())[0]) for ring in rings] == [0.95]
     assert right.get_xlim()[1] > 0.3
@@ -84,7 +69,10 @@ def test_calibration_keeps_every_bin():
     )
     fig, alt = draw.calibration(table)
     np.testing.assert_allclose(points(fig.axes[0])[0], [[0.1, 0.2], [0.9, 0.8]])
-    assert legend(fig.axes[0]) == ["over means: 9 of 18 genes below 0.2", "over pairs: 0 of 9 genes below 0.2"]
+    assert legend(fig.axes[0]) == [
+        "over means: 9 of 18 genes below 0.2",
+        "over pairs: 0 of 9 genes below 0.2",
+    ]
     assert "over means: 0.10 stated 0.20 true, 0.90 stated 0.80 true" in alt
 
 
@@ -101,7 +89,7 @@ def test_the_null_shows_shares_and_says_how_many_were_called():
 def test_volcanoes_name_the_markers_that_the_table_holds():
     table = de_table([2.0, -1.0, 0.1], [1.0, 0.9, 0.2], [True, True, False])
     fig, alt = draw.volcanoes({"over means": table}, "called", ["g0", "g1", "absent"])
-    assert {text.get_text() for text in fig.axes[0].texts} == {"g0", "g1"}
+    assert set(words(fig.axes[0].texts)) == {"g0", "g1"}
     assert "over means: 2 of 3 genes called" in alt
     assert "g0 +2.0, g1 -1.0" in alt
 
@@ -118,7 +106,7 @@ def test_likelihoods_measure_the_rarely_seen_genes_alone():
 def test_top_genes_count_the_expected_ones():
     table = de_table([3.0, 2.0, 1.0], [1, 1, 1], [True] * 3)
     fig, alt = draw.top_genes(table, ["g0", "g2", "elsewhere"])
-    assert "2 of the 3 expected genes among the first 3" in fig.axes[0].get_title(loc="left")
+    assert "2 of the 3 expected genes among the first 3" in title(fig.axes[0])
     assert [label.get_fontweight() for label in fig.axes[0].get_xticklabels()] == ["bold", "normal", "bold"]
     assert "g0, g2" in alt
 
@@ -128,7 +116,12 @@ def test_beside_wilcoxon_sorts_genes_by_who_calls_them():
         {"lfc_mean": [1.0, 2, 3, 4], "score": [1.0, 2, 3, 4], "ours": [1, 1, 0, 0], "theirs": [1, 0, 1, 0]}
     ).astype({"ours": bool, "theirs": bool})
     fig, alt = draw.beside_wilcoxon(table)
-    assert legend(fig.axes[0]) == ["neither: 1", "both: 1", "scVI alone: 1", "Wilcoxon alone: 1"]
+    assert legend(fig.axes[0]) == [
+        "neither: 1",
+        "both: 1",
+        "scVI alone: 1",
+        "Wilcoxon alone: 1",
+    ]
     assert "rank correlation 1.00" in alt
 
 
@@ -144,7 +137,7 @@ def test_two_seeds_are_matched_by_gene_name():
 def test_donors_draw_both_tests_beside_the_level():
     shares = pd.DataFrame({"cells": [0.1, 0.6], "donors": [0.05, 0.04]}, index=[10, 300])
     fig, alt = draw.donors(shares, 0.05)
-    drawn = {line.get_label(): list(line.get_ydata()) for line in fig.axes[0].get_lines()}
+    drawn = {label: list(line.get_ydata()) for label, line in lines(fig.axes[0]).items()}
     assert drawn["cells"] == [0.1, 0.6]
     assert "cells: 0.10 to 0.60" in alt
     assert "donors: 0.05 to 0.04" in alt

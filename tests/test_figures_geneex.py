@@ -1,18 +1,12 @@
 """The figures of notebook 02 draw what they are given, with labels and findings."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import points, words
 
 from course_lib.figures import geneex as figures
 from course_lib.models.geneex import training_memory
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_programs_sorts_cells_and_averages_programs():
@@ -21,15 +15,15 @@ def test_programs_sorts_cells_and_averages_programs():
     left, right = figures.programs(cells, program, ("one", "two")).axes[:2]
     np.testing.assert_array_equal(left.images[0].get_array(), cells[[1, 3, 0, 2]])
     np.testing.assert_array_equal(right.images[0].get_array(), [[0, 3], [3, 0]])
-    assert [text.get_text() for text in right.get_yticklabels()] == ["program A", "program B"]
+    assert words(right.get_yticklabels()) == ["program A", "program B"]
 
 
 @pytest.mark.parametrize("draw", [figures.codes, figures.named_codes])
 def test_codes_show_every_cell_once(draw):
-    points, labels = np.random.default_rng(0).standard_normal((60, 2)), np.repeat(["A", "B", "C"], 20)
-    fig = draw([(points, "found", ("z1", "z2")), (points, "again", ("a", "b"))], labels)
+    codes, labels = np.random.default_rng(0).standard_normal((60, 2)), np.repeat(["A", "B", "C"], 20)
+    fig = draw([(codes, "found", ("z1", "z2")), (codes, "again", ("a", "b"))], labels)
     for ax in fig.axes:
-        drawn = np.concatenate([np.asarray(crowd.get_offsets()) for crowd in ax.collections])
+        drawn = np.concatenate(points(ax))
         assert len(drawn) == 60
     assert fig.axes[0].get_xlabel() == "z1"
     assert fig.axes[1].get_ylabel() == "b"

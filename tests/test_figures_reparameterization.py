@@ -1,24 +1,14 @@
 """The pictures of notebook 04 draw what they were given, and their words carry its numbers."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import lines, title, words
 
 from course_lib.experiments.generators import GENERATORS
 from course_lib.figures import reparameterization as draw
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-def lines(ax):
-    return {line.get_label(): line for line in ax.get_lines()}
 
 
 def test_descents_draw_every_path_and_tell_where_it_ends():
@@ -81,27 +71,25 @@ def test_generated_cells_share_the_axes_of_real_ones():
     fig, alt = draw.generated_in_pca(real, made, real[:, 0] > 0, "the right half")
     assert len(fig.axes) == 2
     assert fig.axes[0].get_xlim() == fig.axes[1].get_xlim()
-    assert {text.get_text() for text in fig.axes[1].texts} == {"the right half"}
+    assert set(words(fig.axes[1].texts)) == {"the right half"}
     assert f"two {np.linalg.norm(1 - real.mean(0)):.2f}" in alt
 
 
 def test_gene_spread_tells_the_share_of_the_variance():
     real = np.array([1.0, 2.0])
     fig, alt = draw.gene_spread(real, {"same": real, "half": real / 2})
-    assert [ax.get_title(loc="left") for ax in fig.axes] == ["same", "half"]
+    assert [title(ax) for ax in fig.axes] == ["same", "half"]
     assert "same: 1.00" in alt
     assert "half: 0.25" in alt
 
 
-@pytest.mark.parametrize(
-    ("far", "title"), [(3.0, "Midway the cells are far"), (1.3, "Cells live along the whole line")]
-)
-def test_the_walks_title_follows_the_distance(far, title):
+@pytest.mark.parametrize("far, finding", [(3.0, "Midway the cells are far"), (1.3, "Cells live along the whole line")])
+def test_the_walks_title_follows_the_distance(far, finding):
     markers = pd.DataFrame({"LYZ": [4.0, 2.0, 1.0], "CD79A": [0.0, 1.0, 3.0]})
     fig, alt = draw.walk(
         np.array([0, 0.5, 1]), markers, ("monocytes", "B cells"), (1.0, 1.4), np.array([0.5, far, 0.5])
     )
-    assert " ".join(fig.axes[1].get_title(loc="left").split()) == title
+    assert title(fig.axes[1]) == finding
     assert "LYZ 4.00 to 1.00" in alt
     assert f"{far:.2f} away" in alt
 
@@ -115,7 +103,7 @@ def test_scores_draw_every_seed_and_the_live_one():
     fig, alt = draw.scores(table, live, GENERATORS)
     dots = [line for line in fig.axes[0].get_lines() if line.get_marker() == "o"]
     assert sum(len(line.get_xdata()) for line in dots) == 3 * len(GENERATORS)
-    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == [*GENERATORS.values()]
+    assert words(fig.axes[0].get_yticklabels()) == [*GENERATORS.values()]
     low, high = fig.axes[0].get_xlim()
     assert low < table["energy"].min()
     assert high > table["energy"].max()
@@ -124,14 +112,14 @@ def test_scores_draw_every_seed_and_the_live_one():
 
 def test_tightening_keeps_every_k():
     fig, alt = draw.tightening([1, 4, 16], np.array([-10.0, -9.0, -8.5]), np.array([0, 0.1, 0.2]))
-    assert [label.get_text() for label in fig.axes[0].get_xticklabels()] == ["1", "4", "16"]
+    assert words(fig.axes[0].get_xticklabels()) == ["1", "4", "16"]
     assert "K = 16: -8.5" in alt
 
 
 def test_the_two_graphs_differ_in_where_the_gradient_goes():
     fig, alt = draw.two_graphs()
-    words = [{text.get_text() for text in ax.texts} for ax in fig.axes]
-    assert "×" in words[0]
-    assert "×" not in words[1]
-    assert "ε ∼ N(0, 1)" in words[1]
+    left, right = (words(ax.texts) for ax in fig.axes)
+    assert "×" in left
+    assert "×" not in right
+    assert "ε ∼ N(0, 1)" in right
     assert "stops" in alt

@@ -1,27 +1,13 @@
 """The pictures of notebook 06 draw what they were given, and their words carry its numbers."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import lines, title, words
 
 from course_lib.figures import scvi as draw
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-def lines(ax):
-    return {line.get_label(): line for line in ax.get_lines()}
-
-
-def title(ax):
-    return " ".join(ax.get_title(loc="left").split())
 
 
 def dots(ax, marker="o"):
@@ -34,7 +20,7 @@ def test_the_zinbs_zeros_are_drawn_in_two_parts_that_add_up():
     *bars, put_in = fig.axes[1].patches
     assert [bar.get_height() for bar in bars] == [0.44, 0.56]
     assert put_in.get_y() + put_in.get_height() == pytest.approx(0.44)  # (1−π)·0.2 + π
-    assert "mean (1−π)μ = 3.5" in {text.get_text() for text in fig.axes[1].texts}
+    assert "mean (1−π)μ = 3.5" in words(fig.axes[1].texts)
     assert "0.30 put in and 0.14" in alt
 
 
@@ -47,10 +33,10 @@ def test_the_posterior_of_a_dropout_names_each_line():
 
 def test_the_graph_names_all_six_heads_as_the_code_does():
     fig, alt = draw.six_heads()
-    words = {text.get_text() for text in fig.axes[0].texts}
+    written = words(fig.axes[0].texts)
     for name in ("NN1  .to_mu", "NN2  .to_log_variance", "NN3  .to_mu", "NN4  .to_log_variance", "NN5  .to_rho"):
-        assert name in words
-    assert "NN6  .to_zi_logits" in words
+        assert name in written
+    assert "NN6  .to_zi_logits" in written
     heavy = {text.get_text() for text in fig.axes[0].texts if text.get_weight() == "bold"}
     assert "NN6  .to_zi_logits" in heavy
     assert "NN5  .to_rho" not in heavy
@@ -113,7 +99,7 @@ def test_latent_spaces_show_every_cell_once_and_name_the_types():
     flat = {"with": RNG.normal(size=(20, 2)), "without": RNG.normal(size=(20, 2))}
     fig, alt = draw.latent_and_batches(flat, batch, types, {"with": "entropy 0.6", "without": "entropy 0.1"})
     assert [len(ax.collections[0].get_offsets()) for ax in fig.axes] == [20, 20]
-    assert {"B", "T"} <= {text.get_text() for text in fig.axes[0].texts}
+    assert {"B", "T"} <= set(words(fig.axes[0].texts))
     assert "without: entropy 0.1" in alt
 
 
@@ -146,7 +132,7 @@ def test_the_published_table_names_who_is_highest():
     )
     ours = pd.DataFrame([("ours", 0.7, 0.75, 0.3), ("ours", 0.72, 0.77, 0.3)], columns=["method", "ari", "nmi", "asw"])
     fig, alt = draw.published(stored, ours)
-    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["ours", "SIMLR", "scVI", "FA"]
+    assert words(fig.axes[0].get_yticklabels()) == ["ours", "SIMLR", "scVI", "FA"]
     assert "SIMLR highest with ARI 0.80" in alt
     assert "ours: ARI 0.71, NMI 0.76" in alt
 

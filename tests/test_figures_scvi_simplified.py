@@ -1,27 +1,13 @@
 """The pictures of notebook 05 draw what they were given, and their words carry its numbers."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import legend, lines, title, words
 
 from course_lib.figures import scvi_simplified as draw
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
-def lines(ax):
-    return {line.get_label(): line for line in ax.get_lines()}
-
-
-def title(ax):
-    return " ".join(ax.get_title(loc="left").split())
 
 
 def test_logged_shares_draw_each_library_size_and_tell_the_value_at_one_in_ten_thousand():
@@ -77,7 +63,7 @@ def test_the_latent_space_is_drawn_once_for_each_picture_with_every_type_named()
         [("PCA", RNG.normal(size=(3, 2))), ("UMAP", RNG.normal(size=(3, 2)))], labels, {"z": 0.9}
     )
     assert len(fig.axes) == 2
-    assert [text.get_text() for text in fig.axes[1].get_legend().get_texts()] == ["B", "T"]
+    assert legend(fig.axes[1]) == ["B", "T"]
     assert "z 0.900" in alt
 
 
@@ -97,7 +83,7 @@ def test_zeros_are_replica_minus_data():
 
 def test_dispersions_name_the_genes_asked_for():
     fig, alt = draw.dispersions(np.array([0.01, 1.0, 3.0]), np.array([1.0, 0.5, 2.5]), {"GNLY": 1})
-    assert "GNLY" in {text.get_text() for text in fig.axes[0].texts}
+    assert "GNLY" in words(fig.axes[0].texts)
     assert "Common genes: median 1.50" in alt
     assert "The others: median 1.00" in alt
 
@@ -107,7 +93,7 @@ def test_likelihood_differences_draw_every_seed_the_live_one_and_the_parts():
     live = {"difference": -86.0, "low": -96.0, "high": -76.0}
     fig, alt = draw.likelihood_differences(table, live, (-110.0, -60.0), {"0": -14.0, "10 or more": -83.0})
     left, right = fig.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["seed 0", "seed 1", "live"]
+    assert words(left.get_yticklabels()) == ["seed 0", "seed 1", "live"]
     assert [bar.get_width() for bar in right.patches] == [-14.0, -83.0]
     assert "live -86.0 [-96.0, -76.0]" in alt
     assert "x 10 or more: -83.0" in alt

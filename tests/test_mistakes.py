@@ -6,23 +6,37 @@ import sys
 from dataclasses import replace
 
 import pytest
-from mistakes import ROOT, Mistake, copy_with, outcome, read_mistakes
+from mistakes import ROOT, Mistake, copy_with, outcome, part_of, read_mistakes
 
 MISTAKES = read_mistakes()
 
 
-@pytest.fixture(scope="module")
-def outcomes(tmp_path_factory) -> dict[str, str]:
+@pytest.fixture(scope="class")
+def outcomes(request, tmp_path_factory) -> dict[str, str]:
     path = tmp_path_factory.mktemp("mistakes") / "outcomes.json"
-    command = [sys.executable, ROOT / "tests" / "mistakes.py", "--json", path]
-    run = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, ROOT / "tests" / "mistakes.py", "--part", request.cls.part, "--json", path]
+    run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert path.exists(), run.stderr
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
-def test_the_mistake_is_killed(mistake, outcomes):
-    assert outcomes[mistake.name] == "killed", outcomes[mistake.name]
+# Two classes, because `--dist loadscope` gives each to a worker: they are the longest tests, and start first.
+
+
+@pytest.mark.parametrize("mistake", part_of(MISTAKES, 1, 2), ids=lambda mistake: mistake.name)
+class TestOneHalf:
+    part = "1/2"
+
+    def test_the_mistake_is_killed(self, mistake, outcomes):
+        assert outcomes[mistake.name] == "killed", outcomes[mistake.name]
+
+
+@pytest.mark.parametrize("mistake", part_of(MISTAKES, 2, 2), ids=lambda mistake: mistake.name)
+class TestTheOtherHalf:
+    part = "2/2"
+
+    def test_the_mistake_is_killed(self, mistake, outcomes):
+        assert outcomes[mistake.name] == "killed", outcomes[mistake.name]
 
 
 def test_names_are_unique():
