@@ -1,0 +1,85 @@
+"""Rules over what a notebook is made of, from its opening to its references, and how it is projected."""
+
+import re
+
+from course_lib.tooling.document import Document
+from course_lib.tooling.rules.finding import Finding
+
+FEWEST_PREDICTIONS, FEWEST_MISTAKES, FEWEST_EXERCISES, SUMMARY_LINES = 3, 2, 2, 5
+OPENING = ("After this notebook you can", "What changed", "You need", "Minutes")
+SLIDE_TYPES = ("slide", "subslide", "fragment", "skip", "notes")
+
+
+def slide_marks(document: Document) -> list[Finding]:
+    """Every cell says how it is projected; the first starts a slide."""
+    rule, found = "slide marks", []
+    for index, cell in enumerate(document.nb.cells):
+        kind = cell.metadata.get("slideshow", {}).get("slide_type")
+        if kind not in SLIDE_TYPES:
+            found.append(Finding(rule, index, f"slideshow.slide_type is {kind!r}, not one of {', '.join(SLIDE_TYPES)}"))
+        elif index == 0 and kind != "slide":
+            found.append(Finding(rule, index, "the first cell starts a slide"))
+    return found
+
+
+def opening(document: Document) -> list[Finding]:
+    """A title, and within the first two cells what the reader will be able to do, what changed, needs and minutes."""
+    rule, found = "opening", []
+    texts = [cell.source for cell in document.nb.cells[:2] if cell.cell_type == "markdown"]
+    if not texts or not texts[0].startswith("# "):
+        found.append(Finding(rule, 0, "the notebook starts with its title: # 01 · …"))
+    start = "\n".join(texts)
+    missing = [part for part in OPENING if f"**{part}**" not in start]
+    found += [Finding(rule, 0, f"**{part}** is missing from the first two cells") for part in missing]
+    minutes = re.search(r"\*\*Minutes\*\*[\s|:]*([^|\n]*)", start)
+    if minutes and len(re.findall(r"\d+", minutes.group(1))) < 2:
+        found.append(Finding(rule, 0, "**Minutes** names two numbers: to read and to run"))
+    titles = re.findall(r"^# .*", document.words, re.MULTILINE)
+    if len(titles) > 1:
+        found.append(Finding(rule, None, f"one title only, found {titles[1]!r} as well; sections start with ##"))
+    return found
+
+
+def predictions(document: Document) -> list[Finding]:
+    """The reader is asked before told: ``> **Predict.**``, and code follows."""
+    places = [i for i, text in document.markdown for _ in re.findall(r"^> \*\*Predict\.\*\*", text, re.MULTILINE)]
+    last_code = max((i for i, _ in document.code), default=-1)
+    found = [Finding("predictions", i, "no code follows that gives the result") for i in places if i > last_code]
+    if len(places) < FEWEST_PREDICTIONS:
+        message = f"{len(places)} lines '> **Predict.** …', expected {FEWEST_PREDICTIONS}"
+        found.append(Finding("predictions", None, message))
+    return found
+
+
+def usual_mistakes(document: Document) -> list[Finding]:
+    """The mistakes everyone makes are boxed: ``> **Usual mistake.**``."""
+    count = len(re.findall(r"^> \*\*Usual mistake\.\*\*", document.words, re.MULTILINE))
+    if count >= FEWEST_MISTAKES:
+        return []
+    return [Finding("usual mistakes", None, f"{count} boxes '> **Usual mistake.** …', expected {FEWEST_MISTAKES}")]
+
+
+def ending(document: Document) -> list[Finding]:
+    """Exercises with folded answers, a summary of five lines, references with DOIs, in this order."""
+    rule, found = "ending", []
+    headings = [line.strip() for line in re.findall(r"^## (.*)", document.words, re.MULTILINE)]
+    if headings[-3:] != ["Exercises", "Summary", "References"]:
+        found.append(Finding(rule, None, "the last three sections are ## Exercises, ## Summary, ## References"))
+    exercises = document.section("Exercises")
+    questions = len(re.findall(r"\*\*Exercise \d+\.\*\*", exercises))
+    folded = len(re.findall(r"<details>\s*\n?\s*<summary>Answer</summary>.*?</details>", exercises, re.DOTALL))
+    if questions < FEWEST_EXERCISES or folded != questions:
+        message = f"{questions} '**Exercise n.**' and {folded} '<details><summary>Answer</summary>…</details>'"
+        found.append(Finding(rule, None, f"{message}; expected at least {FEWEST_EXERCISES}, one answer each"))
+    items = re.findall(r"^(?:\d+\.|[-*]) ", document.section("Summary"), re.MULTILINE)
+    if len(items) != SUMMARY_LINES:
+        found.append(Finding(rule, None, f"## Summary has {len(items)} lines, expected {SUMMARY_LINES} list items"))
+    references = re.findall(r"^(?:\d+\.|[-*]) .*", document.section("References"), re.MULTILINE)
+    if not references:
+        found.append(Finding(rule, None, "## References lists nothing"))
+    found += [
+        Finding(rule, None, f"reference without https://doi.org/…: {reference[:60]!r}")
+        for reference in references
+        if "https://doi.org/10." not in reference
+    ]
+    return found
