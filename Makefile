@@ -36,10 +36,10 @@ course: $(COMPLETE)  ## run the whole course; executed copies, pages and figures
 	$(RUN) course_lib.tooling.execute --course $(NOTEBOOKS)
 
 test: lint  ## every check: lint, types, tests, and every notebook run against its outputs
-	$(RUN) pytest -n 2 --dist loadfile --hypothesis-seed=0 --continue-on-collection-errors --nbval-lax --nbval-current-env tests notebooks
+	$(RUN) pytest -n 2 --dist loadscope --hypothesis-seed=0 --continue-on-collection-errors --nbval-lax --nbval-current-env tests notebooks
 
 quick: lint  ## lint, types and the tests that are not marked slow: no notebooks, no deliberate mistakes
-	$(RUN) pytest -n 2 --dist loadfile --hypothesis-seed=0 -m "not slow" tests
+	$(RUN) pytest -n 2 --dist loadscope --hypothesis-seed=0 -m "not slow" tests
 
 env: $(COMPLETE)  ## make the environment, or make it anew after its definition has changed
 

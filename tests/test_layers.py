@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from course_lib.tooling import environment
 from course_lib.tooling.files import ROOT
 
-PEER_OF_MODULE = {"scvi": "scvi-tools"}  # the extra may be absent, and then nothing installed tells
+PEER_OF_MODULE = {"scvi": "scvi-tools", "lightning": "scvi-tools"}  # who brings it: the extra may be absent
 
 
 # What stands in a row may import the rows above it, and its own; "training" and "analysis" import no model.
@@ -122,8 +122,8 @@ def test_what_the_library_and_its_tests_import_is_declared():
                 module = name.split(".")[0]
                 if module in sys.stdlib_module_names or module in local | in_every_environment:
                     continue
-                peer = [PEER_OF_MODULE.get(module, "nothing")]
-                distributions = {canonicalize_name(owner) for owner in owners.get(module, peer)}
+                brought_by = [*owners.get(module, []), PEER_OF_MODULE.get(module, "nothing")]
+                distributions = {canonicalize_name(owner) for owner in brought_by}
                 assert distributions & declared, f"{path.relative_to(ROOT)} imports {module}, which is not declared"
 
 

@@ -20,23 +20,24 @@ def outcomes(request, tmp_path_factory) -> dict[str, str]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-# Two classes, because `--dist loadscope` gives each to a worker: they are the longest tests, and start first.
+class EachIsKilled:
+    def test_the_mistake_is_killed(self, mistake, outcomes):
+        assert outcomes[mistake.name] == "killed", outcomes[mistake.name]
 
 
+# Two classes: the Makefile's `--dist loadscope` gives each to a worker of its own, the largest classes and files first.
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", part_of(MISTAKES, 1, 2), ids=lambda mistake: mistake.name)
-class TestOneHalf:
+class TestOneHalf(EachIsKilled):
     part = "1/2"
 
-    def test_the_mistake_is_killed(self, mistake, outcomes):
-        assert outcomes[mistake.name] == "killed", outcomes[mistake.name]
 
-
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", part_of(MISTAKES, 2, 2), ids=lambda mistake: mistake.name)
-class TestTheOtherHalf:
+class TestTheOtherHalf(EachIsKilled):
     part = "2/2"
-
-    def test_the_mistake_is_killed(self, mistake, outcomes):
-        assert outcomes[mistake.name] == "killed", outcomes[mistake.name]
 
 
 def test_names_are_unique():
@@ -55,6 +56,12 @@ before = "a"
 after = "b"
 killed_by = "tests/test_toys.py::test_σ"
 """
+
+
+def test_the_two_halves_are_the_whole_and_alike_in_size():
+    halves = [part_of(MISTAKES, k, 2) for k in (1, 2)]
+    assert sorted(mistake.name for half in halves for mistake in half) == sorted(mistake.name for mistake in MISTAKES)
+    assert abs(len(halves[0]) - len(halves[1])) <= 1
 
 
 def test_all_files_of_the_folder_are_read_in_the_order_of_their_names(tmp_path):
@@ -77,6 +84,7 @@ def test_a_mistake_that_stands_elsewhere_is_refused(tmp_path):
         read_mistakes(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES[:1], ids=lambda mistake: mistake.name)
 def test_a_system_that_cannot_fork_starts_a_process_instead(mistake, monkeypatch):
     monkeypatch.delattr("os.fork")
