@@ -46,6 +46,15 @@ def real_number(name: str, value: Any) -> float:
     return float(value)
 
 
+def real_numbers(name: str, values: Any) -> tuple[float, ...]:
+    """Finite numbers in an order: a list, a tuple, an array."""
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        raise TypeError(
+            f"{name}: expected a sequence of numbers, found {values!r:.60}; of one it is ({values!r:.60},)."
+        )
+    return tuple(real_number(f"{name}[{i}]", value) for i, value in enumerate(values))
+
+
 def positive(name: str, value: Any) -> float:
     """A finite number > 0."""
     if real_number(name, value) <= 0:

@@ -221,7 +221,7 @@ def test_a_missing_layer_is_answered_with_those_there(gate):
 @pytest.mark.parametrize("gate", GATES)
 def test_an_anndata_without_x_is_answered_with_its_layers(gate):
     data = anndata.AnnData(obs=pd.DataFrame(index=CELLS), var=pd.DataFrame(index=GENES), layers={"counts": a_table()})
-    assert_says(refusal(gate, data), "data.X: expected a table, found none. Pass layer=…; the layers are: 'counts'")
+    assert_says(refusal(gate, data), "data.X: expected a table, found none. The layers are: 'counts'; pass one of them")
 
 
 @pytest.mark.parametrize("gate", GATES)

@@ -40,13 +40,16 @@ def test_most_variable_keeps_the_genes_whose_variance_stands_above_the_curve(for
     assert (data.var["changed_in"].to_numpy()[expected] != "none").mean() > 2 * 48 / 200  # markers are enriched
 
 
-def test_largest_spread_keeps_the_genes_of_largest_deviation_in_their_order():
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_matrix])
+def test_largest_spread_keeps_the_genes_of_largest_deviation_in_their_order(form):
     data = some_counts()
     spread = pd.DataFrame(data.X).std()  # pandas divides by N − 1: the order is the same
     expected = sorted(spread.nlargest(30).index)
+    counts, data.X = data.X, form(data.X)
     chosen = largest_spread(data, 30)
     assert list(chosen.var_names) == [f"gene_{g}" for g in expected]
-    np.testing.assert_array_equal(chosen.X, data.X[:, expected])
+    kept = chosen.X.toarray() if scipy.sparse.issparse(chosen.X) else chosen.X
+    np.testing.assert_array_equal(kept, counts[:, expected])
 
 
 def test_the_cortex_has_558_genes_by_default():
@@ -74,3 +77,46 @@ def test_the_choice_is_a_copy_and_leaves_the_data_alone(choose):
 def test_an_impossible_number_of_genes_is_refused(choose, n_genes, found):
     with pytest.raises(ValueError, match=f"n_genes: expected 1 to 200, the genes there are, found {found}"):
         choose(some_counts(), n_genes)
+
+
+@pytest.mark.parametrize("choose", [most_variable, largest_spread])
+def test_values_that_are_no_counts_are_refused_with_the_way_back(choose):
+    data = some_counts()
+    data.layers["counts"], data.X = data.X, np.log1p(data.X.astype(np.float64) * 1.5)
+    for values in (data.X, data.X - 1):
+        data.X = values
+        with pytest.raises(ValueError, match=r"data\.X: expected counts.*data\.X = data\.layers\['counts'\]\.copy\(\)"):
+            choose(data, 40)
+    data.X = data.layers["counts"].copy()
+    assert choose(data, 40).n_vars == 40
+
+
+@pytest.mark.parametrize("choose", [most_variable, largest_spread])
+@pytest.mark.parametrize("n_genes", [40.0, "40", True, None])
+def test_a_number_of_genes_that_is_none_is_refused(choose, n_genes):
+    with pytest.raises(TypeError, match="n_genes: expected a whole number such as 10, found"):
+        choose(some_counts(), n_genes)
+
+
+@pytest.mark.parametrize("choose", [most_variable, largest_spread])
+def test_names_that_occur_twice_an_empty_cell_and_a_plain_table_are_refused(choose):
+    data = some_counts()
+    with pytest.raises(TypeError, match=r"data: expected an AnnData, found a ndarray; make one, anndata\.AnnData"):
+        choose(data.X, 40)
+    data.X[3] = 0
+    with pytest.raises(ValueError, match=r"data\.X: expected a count in every cell, .*'cell_3' \(row 3\)"):
+        choose(data, 40)
+    data = some_counts()
+    data.var_names = ["same", "same", *data.var_names[2:]]
+    with pytest.raises(ValueError, match="gene names: expected each once"):
+        choose(data, 40)
+
+
+def test_too_few_cells_for_the_curve_are_named():
+    for shape in ((2, 3), (20, 4), (20, 13), (3, 50)):  # two or three genes would end the process inside loess
+        data = AnnData(np.random.default_rng(0).poisson(2.0, shape) + 1)
+        found = f"found {shape[0]} cells × {shape[1]} genes"
+        with pytest.raises(
+            ValueError, match=f"data: expected enough cells .*{found}.* take more cells, or largest_spread"
+        ):
+            most_variable(data, 2)

@@ -186,20 +186,26 @@ def test_gate_accepts_what_the_process_makes(n_types, n_batches, n_changed, fold
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_types": 0}, "n_cells, n_types: found 40 cells for 0 types"),
-        ({"n_types": 41, "n_changed": 0}, "found 40 cells for 41 types"),
-        ({"log_library_means": ()}, "log_library_means: found none"),
-        ({"n_changed": 6}, "n_changed: 6 pairs for each of 3 types need 36 genes, found n_genes = 30"),
-        ({"n_changed": -1}, "n_changed: -1"),
-        ({"fold": 0.9}, "fold: found 0.9"),
-        ({"theta_median": 0.0}, "theta_median: found 0.0"),
-        ({"dropout": 1.0}, "dropout: found 1.0"),
-        ({"dropout": -0.1}, "dropout: found -0.1"),
-        ({"batch_sd": -1.0}, "batch_sd: found -1.0"),
-        ({"log_library_sd": -1.0}, "log_library_sd: found -1.0"),
-        ({"log_library_means": (0.0,)}, "drew no count.*raise log_library_means"),
+        ({"n_types": 0}, "n_types: expected a whole number ≥ 1, found 0"),
+        ({"n_cells": 0}, "n_cells: expected a whole number ≥ 1, found 0"),
+        ({"n_types": 41, "n_changed": 0}, "n_cells: expected a cell for each of 41 types .* found 40"),
+        ({"log_library_means": (7.0,) * 41, "n_changed": 0}, "and each of 41 batches, found 40"),
+        ({"log_library_means": ()}, "log_library_means: expected a mean of log ℓ for each batch, found none"),
+        ({"log_library_means": 7.0}, "log_library_means: expected a sequence of numbers, found 7.0"),
+        ({"log_library_means": (np.nan,)}, r"log_library_means\[0\]: expected a finite number, found nan"),
+        ({"n_changed": 6}, "n_genes: expected at least 36, for 6 pairs in each of 3 types, found 30"),
+        ({"n_changed": -1}, "n_changed: expected a whole number ≥ 0, found -1"),
+        ({"fold": 0.9}, "fold: expected a number ≥ 1, found 0.9"),
+        ({"fold": np.nan}, "fold: expected a finite number, found nan"),
+        ({"theta_median": 0.0}, "theta_median: expected a number > 0, found 0.0"),
+        ({"dropout": 1.0}, "dropout: expected 0 ≤ dropout < 1, found 1.0"),
+        ({"dropout": -0.1}, "dropout: expected 0 ≤ dropout < 1, found -0.1"),
+        ({"batch_sd": -1.0}, "batch_sd: expected a number ≥ 0, found -1.0"),
+        ({"log_library_sd": -1.0}, "log_library_sd: expected a number ≥ 0, found -1.0"),
+        ({"seed": -1}, "seed: expected a whole number ≥ 0, found -1"),
+        ({"log_library_means": (0.0,)}, "expected a count in every cell, found cell .*raise log_library_means"),
     ],
 )
 def test_bad_arguments_are_named_with_what_was_found(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         simulate(**({"n_cells": 40, "n_genes": 30, "n_changed": 2} | arguments))

@@ -156,24 +156,32 @@ def test_gate_accepts_the_continuous_toys():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: white_noise(0, 3), "n_samples: found 0"),
-        (lambda: white_noise(3, 0), "n_features: found 0"),
-        (lambda: low_rank(5, 2, (3.0, 2.0, 1.0)), "eigenvalues: 3 given for 2 features"),
-        (lambda: low_rank(5, 5, ()), "eigenvalues: 0 given"),
+        (lambda: white_noise(0, 3), "n_samples: expected a whole number ≥ 1, found 0"),
+        (lambda: white_noise(3, 0), "n_features: expected a whole number ≥ 1, found 0"),
+        (lambda: low_rank(5, 2, (3.0, 2.0, 1.0)), "eigenvalues: expected 1 to 2, .* found 3"),
+        (lambda: low_rank(5, 5, ()), "eigenvalues: expected 1 to 5, .* found 0"),
         (lambda: low_rank(5, 5, (1.0, 2.0)), "largest first"),
-        (lambda: low_rank(5, 5, (1.0, 0.0)), "positive numbers"),
-        (lambda: low_rank(5, 5, (1.0,), sigma=-1.0), "sigma: found -1.0"),
-        (lambda: trigonometric_curve(5, 5, 3), "n_features: found 5.*at least 6"),
-        (lambda: trigonometric_curve(5, 8, 0), "n_frequencies: found 0"),
-        (lambda: trigonometric_curve(5, sigma=-0.1), "sigma: found -0.1"),
-        (lambda: trigonometric_curve(5, 8, 2).pca_share(5), "n_components: found 5"),
-        (lambda: three_programs(2, 9), "n_cells: found 2"),
-        (lambda: three_programs(9, 2), "n_genes: found 2"),
-        (lambda: three_programs(9, 9, fold=0.5), "fold: found 0.5"),
-        (lambda: three_programs(9, 9, mean_library=0.0), "mean_library: found 0.0"),
-        (lambda: three_programs(200, 9, mean_library=0.5), "drew no count.*raise mean_library"),
+        (lambda: low_rank(5, 5, (1.0, 0.0)), "expected positive numbers, largest first, found"),
+        (lambda: low_rank(5, 5, (float("inf"),)), "expected positive numbers, largest first, found"),
+        (lambda: low_rank(5, 5, (1.0,), mean_scale=-1.0), "mean_scale: expected a number ≥ 0, found -1.0"),
+        (lambda: low_rank(5, 5, (1.0,), sigma=-1.0), "sigma: expected a number ≥ 0, found -1.0"),
+        (lambda: trigonometric_curve(5, 5, 3), "n_features: expected at least 6.*found 5"),
+        (lambda: trigonometric_curve(5, 8, 0), "n_frequencies: expected a whole number ≥ 1, found 0"),
+        (lambda: trigonometric_curve(5, sigma=-0.1), "sigma: expected a number ≥ 0, found -0.1"),
+        (lambda: trigonometric_curve(5, 8, 2).pca_share(5), "n_components: expected 0 to 4, found 5"),
+        (lambda: three_programs(2, 9), "n_cells: expected a whole number ≥ 3, found 2"),
+        (lambda: three_programs(9, 2), "n_genes: expected a whole number ≥ 3, found 2"),
+        (lambda: three_programs(9, 9, fold=0.5), "fold: expected a number ≥ 1, found 0.5"),
+        (lambda: three_programs(9, 9, mean_library=0.0), "mean_library: expected a number > 0, found 0.0"),
+        (
+            lambda: three_programs(200, 9, mean_library=0.5),
+            "mean_library: expected a count in every cell, found cell .* at 0.5; raise it",
+        ),
+        (lambda: white_noise(3, 3, seed=-1), "seed: expected a whole number ≥ 0, found -1"),
+        (lambda: white_noise(2.0, 3), "n_samples: expected a whole number such as 10, found 2.0"),
+        (lambda: three_programs(9, 9, mean_library=float("nan")), "mean_library: expected a finite number, found nan"),
     ],
 )
 def test_bad_arguments_are_named_with_what_was_found(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()

@@ -71,7 +71,9 @@ def test_split_parts_are_disjoint_exhaustive_and_rounded_to_within_one_cell(n, w
 
 
 def test_a_part_that_rounding_leaves_empty_is_refused():
-    with pytest.raises(ValueError, match=r"n = 10 cells are too few for fractions .* one part would be empty"):
+    with pytest.raises(
+        ValueError, match=r"n: expected enough cells for a part of each of .*, found 10, with which one would be empty"
+    ):
         split_indices(10, (0.15, 0.10, 0.10, 0.20, 0.45))  # the second would run from 1.5 to 2.5, both round to 2
 
 
@@ -89,13 +91,22 @@ def test_split_is_random_and_follows_the_seed():
         (100, (0.8, 0.3), "add up to 1"),
         (100, (1.2, -0.2), "positive"),
         (100, (), "add up to 1"),
-        (2, (0.9, 0.1), "one part would be empty"),
-        (0, (0.8, 0.2), "n = 0"),
+        (2, (0.9, 0.1), "n: expected enough cells for a part of each of .*, found 2, with which one would be empty"),
+        (0, (0.8, 0.2), "n: expected a whole number ≥ 1, found 0"),
+        (100, (0.8, math.nan), r"fractions\[1\]: expected a finite number, found nan"),
+        (10.0, (0.8, 0.2), "n: expected a whole number such as 10, found 10.0"),
+        (100, 0.8, "fractions: expected a sequence of numbers, found 0.8"),
+        (100, "0.8", "fractions: expected a sequence of numbers"),
     ],
 )
 def test_split_says_what_is_wrong(n, fractions, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         split_indices(n, fractions)
+
+
+def test_a_seed_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="seed: expected a whole number ≥ 0, found -1"):
+        split_indices(10, seed=-1)
 
 
 # Warm-up

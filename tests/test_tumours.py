@@ -106,29 +106,31 @@ def test_rtcga_cut_short_anywhere_is_refused(cohort):
     whole = path.read_bytes()
     for length in (0, 1, 10, len(whole) // 2, len(whole) - 20):
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"ACC.rnaseq.rda could not be read.*cut short"):
+        with pytest.raises(
+            ValueError, match=r"ACC.rnaseq.rda: expected an R data file, found what does not .*cut short"
+        ):
             tumours.read_rtcga(path)
 
 
 def test_rtcga_of_another_format_is_refused(tmp_path):
     path = tmp_path / "ACC.rnaseq.rda"
     path.write_text("<html>404: Not Found</html>")
-    with pytest.raises(ValueError, match=r"could not be read as an R data file.*of another format"):
+    with pytest.raises(ValueError, match=r"expected an R data file, found what does not .*of another format"):
         tumours.read_rtcga(path)
 
 
 def test_rtcga_with_other_contents_is_refused(cohort, tmp_path):
     path = tmp_path / "X.rda"
     rdata.write_rda(path, {"numbers": np.arange(3.0)})
-    with pytest.raises(ValueError, match=r"holds 0 data frames \(objects: numbers\)"):
+    with pytest.raises(ValueError, match=r"expected one data frame, found 0 \(objects: numbers\)"):
         tumours.read_rtcga(path)
     genes = {"A|1": [1.0], "B|2": [2.0]}
     for frame, message in [
-        (_rtcga_frame(["mouse 1"], **genes), "first column should hold TCGA barcodes, found .*mouse 1"),
-        (_rtcga_frame(["TCGA-OR-A5J1"], **genes), "'TCGA-OR-A5J1' is no barcode of a TCGA sample"),
+        (_rtcga_frame(["mouse 1"], **genes), "expected TCGA barcodes in the first column, found .*mouse 1"),
+        (_rtcga_frame(["TCGA-OR-A5J1"], **genes), "barcode: expected one of a TCGA sample, .* found 'TCGA-OR-A5J1'"),
         (_rtcga_frame(BARCODES[:1], **genes | {"B|2": [-1.0]}), r"found -1.0 for sample TCGA-OR-A5J1-\S+, gene B\|2"),
         (_rtcga_frame(BARCODES[:1], **genes | {"A|1": [np.nan]}), r"found nan for sample TCGA-OR-A5J1-\S+, gene A\|1"),
-        (_rtcga_frame(BARCODES[:1], **genes | {"A|1": ["high"]}), "should hold numbers"),
+        (_rtcga_frame(BARCODES[:1], **genes | {"A|1": ["high"]}), "expected numbers in the columns after the barcode"),
     ]:
         with pytest.raises(ValueError, match=message):
             tumours.read_rtcga(cohort("ACC", frame))
@@ -137,20 +139,23 @@ def test_rtcga_with_other_contents_is_refused(cohort, tmp_path):
 def test_rtcga_cohorts_with_different_genes_are_not_mixed(cohort, tmp_path):
     cohort("ACC")
     cohort("UVM", _rtcga_frame(["TCGA-V3-A9ZX-01A-11R-A405-07"], **{"TP53|7157": [4.0]}))
-    with pytest.raises(ValueError, match="UVM and ACC list different genes"):
+    with pytest.raises(ValueError, match="expected the same genes in all, found others in UVM than in ACC"):
         tumours.load_rtcga(["ACC", "UVM"], tmp_path)
 
 
 def test_rtcga_cohorts_that_are_not_there_are_named(cohort, tmp_path):
     cohort("ACC")
-    with pytest.raises(ValueError, match=r"BRCA.rnaseq.rda is not in .*, which holds ACC.rnaseq.rda"):
+    with pytest.raises(ValueError, match=r"folder: expected BRCA.rnaseq.rda in .*, found ACC.rnaseq.rda"):
         tumours.load_rtcga(["BRCA"], tmp_path)
-    with pytest.raises(ValueError, match="no hash is recorded for 'BRCA'; choose from ACC, CHOL, DLBC, STAD, UCS, UVM"):
+    with pytest.raises(ValueError, match=r"expected some of ACC, CHOL, DLBC, STAD, UCS, UVM, .* found 'BRCA'"):
         tumours.load_rtcga(["BRCA"])
     with pytest.raises(ValueError, match="each once"):
         tumours.load_rtcga(["ACC", "ACC"], tmp_path)
-    with pytest.raises(ValueError, match=r"cohorts: found \[\]"):
+    with pytest.raises(ValueError, match=r"cohorts: expected one or more names, each once, found \[\]"):
         tumours.load_rtcga([], tmp_path)
+    for name in ("../ACC", "/tmp/ACC", "a/ACC"):
+        with pytest.raises(ValueError, match=r"cohorts: expected names such as 'ACC', found .*folder=…"):
+            tumours.load_rtcga([name], tmp_path)
 
 
 # GDC STAR counts, files made here
@@ -178,14 +183,22 @@ def test_star_counts_lose_their_summary_rows_and_keep_odd_names(star):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no tab-separated table"),
-        ("<html>Not Found</html>\n", "columns gene_id, gene_name, gene_type, unstranded are missing, found <html>"),
-        (STAR_HEADER + STAR_GENES, "found 0 rows N_.*STAR writes 4"),
-        (STAR_HEADER + STAR_SUMMARY, "lists no genes"),
-        (STAR_HEADER + STAR_SUMMARY + STAR_GENES[:-8], "last row has fewer fields.*cut short"),
-        (STAR_HEADER + STAR_SUMMARY + STAR_GENES + STAR_GENES, "lists gene ENSG1.1 twice"),
-        (STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("\t7\t", "\t7.5\t"), "'7.5' for gene ENSG1.1 is no count"),
-        (STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("\t7\t", "\t-7\t"), "'-7' for gene ENSG1.1 is no count"),
+        ("", "expected a table with a header, found none"),
+        ("<html>Not Found</html>\n", "expected columns gene_id, gene_name, gene_type, unstranded, found <html>"),
+        (STAR_HEADER + STAR_GENES, "expected 4 rows N_… .* found 0"),
+        (STAR_HEADER + STAR_SUMMARY, "expected genes, found none"),
+        (STAR_HEADER + STAR_SUMMARY + STAR_GENES + "\n", "line 10: expected 6 fields, as in the header, found 1"),
+        (STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("\t0.5", ""), "line 7: expected 6 fields.*found 5.*cut short"),
+        (STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("\t0.5", "\t0.5\t9"), "line 7: expected 6 fields.*found 7"),
+        (STAR_HEADER + STAR_SUMMARY + STAR_GENES + STAR_GENES, "expected each gene once, found ENSG1.1 twice"),
+        (
+            STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("\t7\t", "\t7.5\t"),
+            "expected counts .* found '7.5' for gene ENSG1.1",
+        ),
+        (
+            STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("\t7\t", "\t-7\t"),
+            "expected counts .* found '-7' for gene ENSG1.1",
+        ),
     ],
 )
 def test_star_counts_that_are_not_whole_are_refused(star, text, message):
@@ -193,7 +206,41 @@ def test_star_counts_that_are_not_whole_are_refused(star, text, message):
         tumours.read_star_counts(star(text))
 
 
-def test_star_samples_are_joined_to_their_sheet_and_files_not_there_are_left_out(star, tmp_path):
+def test_star_counts_cut_inside_a_row_are_refused_wherever_the_cut_is(star):
+    """Inside a number too, where what is left is a smaller number: 12 reads were 1."""
+    text = STAR_HEADER + STAR_SUMMARY + STAR_GENES
+    row_ends = {position for position, character in enumerate(text, start=1) if character == "\n"}
+    for length in set(range(len(text))) - row_ends:
+        with pytest.raises(ValueError, match=r"a\.tsv.*expected"):
+            tumours.read_star_counts(star(text[:length]))
+
+
+@pytest.mark.parametrize("count", ["4294967296", "99999999999999999999999"])
+def test_counts_that_uint32_would_wrap_are_refused(star, tmp_path, count):
+    message = f"expected counts from 0 to 4,294,967,295, found '{count}' for gene ENSG1.1"
+    with pytest.raises(ValueError, match=message):
+        tumours.read_star_counts(star(STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("\t7\t", f"\t{count}\t")))
+    path = tmp_path / "sample.counts"
+    path.write_text(HTSEQ.replace("\t7\n", f"\t{count}\n"))
+    with pytest.raises(ValueError, match=message):
+        tumours.read_htseq_counts(path)
+
+
+def test_the_largest_count_of_uint32_arrives(star, tmp_path):
+    star(STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("\t7\t", "\t4294967295\t"))
+    sheet = star(
+        SHEET_HEADER + "id-a\ta.tsv\tT\tG\tTCGA-ACC\tTCGA-OR-A5J1\tTCGA-OR-A5J1-01A\tTumor\n", name="sheet.tsv"
+    )
+    assert tumours.load_gdc_star(sheet, tmp_path).X.tolist() == [[2**32 - 1, 0, 12]]
+
+
+def test_lines_may_end_as_on_windows_and_names_hold_any_character(star):
+    text = (STAR_HEADER + STAR_SUMMARY + STAR_GENES).replace("TP53", "odd#\x85name")
+    table = tumours.read_star_counts(star(text.replace("\n", "\r\n")))
+    assert list(table["gene_name"]) == ["odd#\x85name", '"odd', "NA"]
+
+
+def test_star_samples_are_joined_to_their_sheet_and_files_not_there_are_left_out_if_you_say_so(star, tmp_path):
     star(name="a.tsv")
     star(STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("\t7\t", "\t70\t"), name="id-b/b.tsv")  # the client's way
     sheet = star(
@@ -203,7 +250,11 @@ def test_star_samples_are_joined_to_their_sheet_and_files_not_there_are_left_out
         + "id-a\ta.tsv\tT\tG\tTCGA-ACC\tTCGA-OR-A5J1\tTCGA-OR-A5J1-01A\tPrimary Tumor\n",
         name="sheet.tsv",
     )
-    data = tumours.load_gdc_star(sheet, tmp_path)
+    with pytest.raises(ValueError, match=r"the 3 files of .* found 2; missing: c\.tsv\. .*missing='leave out'"):
+        tumours.load_gdc_star(sheet, tmp_path)
+    with pytest.raises(ValueError, match="missing: expected 'refuse' or 'leave out', found 'ignore'"):
+        tumours.load_gdc_star(sheet, tmp_path, missing="ignore")
+    data = tumours.load_gdc_star(sheet, tmp_path, missing="leave out")
     assert list(data.obs_names) == ["id-b", "id-a"]
     np.testing.assert_array_equal(data.X, [[70, 0, 12], [7, 0, 12]])
     assert list(data.obs["cohort"]) == ["TCGA-PCPG", "TCGA-ACC"]
@@ -214,21 +265,29 @@ def test_star_samples_are_joined_to_their_sheet_and_files_not_there_are_left_out
 
 def test_star_sheets_that_lead_nowhere_are_refused(star, tmp_path):
     row = "id-a\ta.tsv\tT\tG\tTCGA-ACC\tTCGA-OR-A5J1\tTCGA-OR-A5J1-01A\tPrimary Tumor\n"
-    with pytest.raises(ValueError, match=r"none of the files .* is in"):
-        tumours.load_gdc_star(star(SHEET_HEADER + row, "sheet.tsv"), tmp_path)
-    with pytest.raises(ValueError, match="2 rows, and each should name another file"):
-        tumours.read_sample_sheet(star(SHEET_HEADER + row + row, "sheet.tsv"))
-    with pytest.raises(ValueError, match=r"columns File ID, .* are missing"):
+    for missing in ("refuse", "leave out"):
+        with pytest.raises(ValueError, match=r"expected the 1 files of .*, found 0; missing: a\.tsv\. .* client\.$"):
+            tumours.load_gdc_star(star(SHEET_HEADER + row, "sheet.tsv"), tmp_path, missing=missing)
+    for again in (row, row.replace("a.tsv", "b.tsv"), row.replace("id-a", "id-b")):
+        with pytest.raises(ValueError, match="expected rows that each name another file, found 2 rows with"):
+            tumours.read_sample_sheet(star(SHEET_HEADER + row + again, "sheet.tsv"))
+    for odd in ("../a.tsv", "/tmp/a.tsv", "..\\a.tsv", "C:a.tsv", ""):
+        for place in ("a.tsv", "id-a"):
+            with pytest.raises(
+                ValueError, match=r"expected a plain name in column 'File .*', found .* leads elsewhere"
+            ):
+                tumours.read_sample_sheet(star(SHEET_HEADER + row.replace(place, odd), "sheet.tsv"))
+    with pytest.raises(ValueError, match=r"expected columns File ID, .* found none named File ID"):
         tumours.read_sample_sheet(star(STAR_HEADER + STAR_GENES, "sheet.tsv"))
     star(name="a.tsv")
     star(STAR_HEADER + STAR_SUMMARY + STAR_GENES.replace("ENSG1.1", "ENSG1.2"), name="b.tsv")
     sheet = star(SHEET_HEADER + row + row.replace("a.tsv", "b.tsv").replace("id-a", "id-b"), "sheet.tsv")
-    with pytest.raises(ValueError, match=r"b.tsv lists other genes"):
+    with pytest.raises(ValueError, match=r"b.tsv: expected the genes of the files before it, found others"):
         tumours.load_gdc_star(sheet, tmp_path)
 
 
 def test_a_star_file_without_a_recorded_hash_is_not_fetched():
-    with pytest.raises(ValueError, match=r"no hash is recorded for 'mine.tsv'"):
+    with pytest.raises(ValueError, match=r"expected a file whose hash is recorded, .*, found 'mine.tsv'"):
         tumours.fetch_gdc_star("mine.tsv")
 
 
@@ -251,9 +310,9 @@ def test_htseq_counts_cut_short_anywhere_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match="cut short, damaged"):
             tumours.read_htseq_counts(path)
-    for length in range(len(HTSEQ) - len("__alignment_not_unique\t9\n") + 1):
+    for length in range(len(HTSEQ)):
         path.write_text(HTSEQ[:length])
-        with pytest.raises(ValueError, match=r"cut short|expected a gene and a count"):
+        with pytest.raises(ValueError, match=r"cut short|expected a gene and a count|expected genes"):
             tumours.read_htseq_counts(path)
 
 
@@ -261,9 +320,9 @@ def test_htseq_counts_cut_short_anywhere_are_refused(tmp_path):
     ("text", "message"),
     [
         ("<html>Not Found</html>\n", "line 1: expected a gene and a count, found 1 fields"),
-        (HTSEQ_SUMMARY, "lists no genes"),
-        ("ENSG1.1\t7\nENSG1.1\t8\n" + HTSEQ_SUMMARY, "lists gene ENSG1.1 twice"),
-        ("ENSG1.1\tseven\n" + HTSEQ_SUMMARY, "'seven' for gene ENSG1.1 is no count"),
+        (HTSEQ_SUMMARY, "expected genes, found none"),
+        ("ENSG1.1\t7\nENSG1.1\t8\n" + HTSEQ_SUMMARY, "expected each gene once, found ENSG1.1 twice"),
+        ("ENSG1.1\tseven\n" + HTSEQ_SUMMARY, "expected counts .* found 'seven' for gene ENSG1.1"),
     ],
 )
 def test_htseq_counts_of_another_format_are_refused(tmp_path, text, message):
@@ -275,7 +334,7 @@ def test_htseq_counts_of_another_format_are_refused(tmp_path, text, message):
 
 def test_gdc_htseq_archive_is_checked_before_it_is_believed(tmp_path):
     path = tmp_path / "gdc_htseq_80x60483.npz"
-    with pytest.raises(ValueError, match=r"gdc_htseq_80x60483.npz is not in .*, which holds no \*.npz"):
+    with pytest.raises(ValueError, match=r"folder: expected gdc_htseq_80x60483.npz in .*, found no \*.npz"):
         tumours.load_gdc_htseq(tmp_path)
     parts = {
         "counts": np.arange(1, 7, dtype=np.uint32).reshape(2, 3),
@@ -288,13 +347,17 @@ def test_gdc_htseq_archive_is_checked_before_it_is_believed(tmp_path):
     np.testing.assert_array_equal(data.X, parts["counts"])
     assert list(data.obs["site"]) == ["breast", "lung"]
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="could not be read"):
+    with pytest.raises(ValueError, match="expected a NumPy archive"):
         tumours.load_gdc_htseq(tmp_path)
     np.savez(path, **parts | {"genes": np.array(["a", "b"])})
-    with pytest.raises(ValueError, match=r"counts are \(2, 3\), with 2 samples, 2 genes"):
+    with pytest.raises(ValueError, match=r"found \(2, 3\) with 2 samples, 2 genes"):
         tumours.load_gdc_htseq(tmp_path)
+    for odd in (np.array([[0.5, 1, 2]] * 2), np.array([[-1, 0, 1]] * 2), np.array([[2**32, 0, 1]] * 2)):
+        np.savez(path, **parts | {"counts": odd})
+        with pytest.raises(ValueError, match=f"expected counts from 0 to 4,294,967,295, found {odd.dtype} from"):
+            tumours.load_gdc_htseq(tmp_path)
     np.savez(path, counts=parts["counts"])
-    with pytest.raises(ValueError, match=r"could not be read .*genes"):
+    with pytest.raises(ValueError, match=r"expected a NumPy archive .*genes"):
         tumours.load_gdc_htseq(tmp_path)
 
 
@@ -335,7 +398,7 @@ def test_real_rtcga_file_cut_short_is_refused(originals, tmp_path):
 
 
 def test_real_star_file_through_its_sample_sheet(originals):
-    data = tumours.load_gdc_star(originals / "gdc_sample_sheet.2022-11-21.tsv", originals)
+    data = tumours.load_gdc_star(originals / "gdc_sample_sheet.2022-11-21.tsv", originals, missing="leave out")
     assert data.shape == (1, 60_660)
     assert data.obs["barcode"].tolist() == ["TCGA-QR-A70O-01A"]
     assert data.obs["cohort"].tolist() == ["TCGA-PCPG"]

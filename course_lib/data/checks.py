@@ -112,6 +112,16 @@ def _what_it_looks_like(table: Table) -> str:
     )
 
 
+def is_not_logged(table: Table) -> None:
+    """Estimated counts may be fractions, but reach more than 20; logarithms of counts never do."""
+    stored = table.stored
+    if stored.dtype.kind == "f" and stored.max(initial=0) <= LARGEST_LOG_VALUE and (stored != np.floor(stored)).any():
+        raise NotCounts(
+            f"{table.name}: expected counts, found fractions no larger than {stored.max():.3g}, "
+            f"{table.first(stored != np.floor(stored))}. {_what_it_looks_like(table)}"
+        )
+
+
 def is_exact_in_float32(table: Table) -> None:
     wrong = table.stored > LARGEST_EXACT_COUNT
     if wrong.any():
@@ -139,3 +149,9 @@ Check = Callable[[Table], None]
 NAME_CHECKS: tuple[Check, ...] = (has_cells_and_genes, gene_names_are_unique, cell_names_are_unique)
 EXPRESSION_CHECKS: tuple[Check, ...] = (is_finite,)
 COUNT_CHECKS: tuple[Check, ...] = (is_finite, is_not_negative, is_whole, is_exact_in_float32, has_no_empty_cell)
+ABUNDANCE_CHECKS: tuple[Check, ...] = (
+    is_finite,
+    is_not_negative,
+    is_not_logged,
+    has_no_empty_cell,
+)  # before a logarithm

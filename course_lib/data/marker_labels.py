@@ -5,7 +5,7 @@ A mixture model with one component per kind of cell. Gene g is detected (count >
     p_kg  where g is a marker of k,        p_g  otherwise, the same for all kinds that do not list g,
 
 and p_kg ≥ p_g, so that a marker can only speak for its kind. Genes are independent given the kind. Expectation
-maximisation finds the probabilities, and Bayes' rule the kind. Zhang et al.: doi 10.1038/s41592-019-0529-1.
+maximisation finds the probabilities, and Bayes' rule the kind. Zhang et al.: https://doi.org/10.1038/s41592-019-0529-1.
 
 Axes: N cells, K kinds, G marker genes.
 """

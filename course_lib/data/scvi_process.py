@@ -9,8 +9,8 @@ expression, θ inverse dispersion, π dropout probability, s batch.
     w_{ng} ∼ \text{Gamma}(\text{shape } θ_g, \text{mean } ℓ_n ρ_{ng}), \qquad
     x_{ng} = \begin{cases} 0 & \text{with probability } π_{ng} \\ \text{Poisson}(w_{ng}) & \text{else} \end{cases}
 
-Source: Lopez et al. 2018, doi 10.1038/s41592-018-0229-2, Methods, "The scVI probabilistic model". There z is
-continuous and ρ, π are networks of (z, s); here the latent state is the cell type c, so that the truth is a table.
+Source: Lopez et al. 2018, https://doi.org/10.1038/s41592-018-0229-2, Methods, "The scVI probabilistic model". There z
+is continuous and ρ, π are networks of (z, s); here the latent state is the cell type c, so that the truth is a table.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+
+from course_lib.arguments import fraction, positive, real_number, real_numbers, whole_number
 
 
 def simulate(
@@ -72,11 +74,17 @@ def simulate(
 
     Raises
     ------
+    TypeError : what is no number where one belongs.
     ValueError : sizes or parameters outside the ranges above, or a cell that drew no count.
     """
-    n_batches = len(log_library_means)
-    _check_arguments(n_cells, n_genes, n_types, n_batches, n_changed, fold, theta_median, dropout)
-    _not_negative(log_library_sd=log_library_sd, batch_sd=batch_sd)
+    n_batches = len(real_numbers("log_library_means", log_library_means))
+    _check_sizes(n_cells, n_genes, n_types, n_batches, n_changed)
+    for name, value, least in [("fold", fold, 1), ("log_library_sd", log_library_sd, 0), ("batch_sd", batch_sd, 0)]:
+        if real_number(name, value) < least:
+            raise ValueError(f"{name}: expected a number ≥ {least}, found {value}.")
+    positive("theta_median", theta_median)
+    fraction("dropout", dropout, zero_too=True)
+    whole_number("seed", seed, least=0)
     rng = np.random.default_rng(seed)
 
     cell_type = rng.permutation(np.arange(n_cells) % n_types)  # (N,) c
@@ -101,8 +109,8 @@ def simulate(
     empty = np.flatnonzero(x.sum(axis=1) == 0)
     if empty.size:
         raise ValueError(
-            f"cell {empty[0]} drew no count (and {empty.size - 1} others), so its library size cannot be seen: "
-            "raise log_library_means or lower dropout."
+            f"log_library_means: expected a count in every cell, found cell {empty[0]} without (and {empty.size - 1} "
+            "others), so that its library size cannot be seen; raise log_library_means or lower dropout."
         )
 
     type_names, batch_names = _names("type", n_types), _names("batch", n_batches)
@@ -160,30 +168,18 @@ def _names(kind: str, n: int) -> list[str]:
     return [f"{kind}_{i}" for i in range(n)]
 
 
-def _check_arguments(
-    n_cells: int, n_genes: int, n_types: int, n_batches: int, n_changed: int, fold: float, theta: float, dropout: float
-) -> None:
+def _check_sizes(n_cells: int, n_genes: int, n_types: int, n_batches: int, n_changed: int) -> None:
+    for name, size in {"n_cells": n_cells, "n_genes": n_genes, "n_types": n_types}.items():
+        whole_number(name, size)
+    whole_number("n_changed", n_changed, least=0)
     if n_batches < 1:
-        raise ValueError("log_library_means: found none; give one mean of log ℓ for each batch.")
-    if n_types < 1 or n_cells < max(n_types, n_batches):
+        raise ValueError("log_library_means: expected a mean of log ℓ for each batch, found none.")
+    if n_cells < max(n_types, n_batches):
         raise ValueError(
-            f"n_cells, n_types: found {n_cells} cells for {n_types} types in {n_batches} batches; "
-            "give at least one type, and a cell for each type and each batch."
+            f"n_cells: expected a cell for each of {n_types} types and each of {n_batches} batches, found {n_cells}."
         )
-    if n_changed < 0 or 2 * n_types * n_changed > n_genes or n_genes < 1:
+    if 2 * n_types * n_changed > n_genes:
         raise ValueError(
-            f"n_changed: {n_changed} pairs for each of {n_types} types need {2 * n_types * n_changed} genes, "
-            f"found n_genes = {n_genes}; lower n_changed or raise n_genes."
+            f"n_genes: expected at least {2 * n_types * n_changed}, for {n_changed} pairs in each of {n_types} types, "
+            f"found {n_genes}; lower n_changed or raise n_genes."
         )
-    if fold < 1:
-        raise ValueError(f"fold: found {fold}; it multiplies the up genes, so give a number ≥ 1.")
-    if theta <= 0:
-        raise ValueError(f"theta_median: found {theta}; an inverse dispersion is positive.")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout: found {dropout}; a probability below one is needed (0 for no dropout).")
-
-
-def _not_negative(**spreads: float) -> None:
-    for name, spread in spreads.items():
-        if spread < 0:
-            raise ValueError(f"{name}: found {spread}; a standard deviation is not negative.")

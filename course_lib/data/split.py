@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from course_lib.arguments import real_numbers, whole_number
+
 
 def split_indices(n: int, fractions: Sequence[float] = (0.8, 0.2), seed: int = 0) -> tuple[np.ndarray, ...]:
     """Split the indices 0 … n − 1 at random into disjoint parts that together hold every index once.
 
     Parameters
     ----------
-    n : number of cells.   fractions : one per part, each > 0, together 1.   seed : the same seed, the same split.
+    n : number of cells.   fractions : one per part, each > 0, together 1.   seed : ≥ 0; the same seed, the same split.
 
     Returns
     -------
@@ -18,16 +20,22 @@ def split_indices(n: int, fractions: Sequence[float] = (0.8, 0.2), seed: int = 0
 
     Raises
     ------
-    ValueError
-        If the fractions are not positive or do not add up to 1, or if a part would be empty.
+    TypeError : ``n`` or ``seed`` is no whole number, or ``fractions`` no sequence of numbers.
+    ValueError : fractions that are not positive or do not add up to 1, or a part that would be empty.
     """
-    if not fractions or not all(fraction > 0 for fraction in fractions) or abs(sum(fractions) - 1) > 1e-6:
+    n, seed = whole_number("n", n), whole_number("seed", seed, least=0)
+    fractions = real_numbers("fractions", fractions)
+    if not fractions or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(
-            f"fractions must be positive and add up to 1; got {tuple(fractions)}, which add up to {sum(fractions):g}"
+            f"fractions: expected positive numbers that add up to 1, found {fractions}, which add up to "
+            f"{sum(fractions):g}; such as (0.8, 0.2)."
         )
     ends = np.rint(np.cumsum(fractions) * n).astype(int)
     ends[-1] = n  # whatever the rounding of the sum
     if np.diff(ends, prepend=0).min() < 1:
-        raise ValueError(f"n = {n} cells are too few for fractions {tuple(fractions)}: one part would be empty")
+        raise ValueError(
+            f"n: expected enough cells for a part of each of {fractions}, found {n:,}, with which one would be "
+            "empty; take more cells, or a larger smallest part."
+        )
     order = np.random.default_rng(seed).permutation(n)
     return tuple(np.sort(part) for part in np.split(order, ends[:-1]))

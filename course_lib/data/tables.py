@@ -61,8 +61,10 @@ class Table:
         return f"first {value} at {self.cell(row)}, gene {self.genes[column]!r} (column {column:,})"
 
 
-def read_table(data: Any, layer: str | None = None) -> Table:
+def read_table(data: Any, layer: str | None = None, argument: str = "data") -> Table:
     """Find the numbers and their names, and insist that they are numbers in two dimensions.
+
+    ``argument`` is what messages call ``data``.
 
     Raises
     ------
@@ -71,33 +73,33 @@ def read_table(data: Any, layer: str | None = None) -> Table:
         damaged sparse matrix.
     """
     if isinstance(data, AnnData):
-        values, source = _choose_layer(data, layer)
+        values, source = _choose_layer(data, layer, argument)
         cells, genes = [str(name) for name in data.obs_names], [str(name) for name in data.var_names]
         return Table(as_numbers(values, source), cells, genes, source)
-    _is_one_table(data)
+    _is_one_table(data, argument)
     if layer is not None:
         raise ValueError(
-            f"layer: expected an AnnData to find {layer!r} in, found a {type(data).__name__} for data. "
+            f"layer: expected an AnnData to find {layer!r} in, found a {type(data).__name__} for {argument}. "
             "Pass the AnnData, or leave layer out."
         )
-    values = as_numbers(data, "data")
+    values = as_numbers(data, argument)
     if isinstance(data, pd.DataFrame):
-        return Table(values, [str(name) for name in data.index], [str(name) for name in data.columns], "data")
+        return Table(values, [str(name) for name in data.index], [str(name) for name in data.columns], argument)
     n_cells, n_genes = values.shape
-    return Table(values, [f"cell_{i}" for i in range(n_cells)], [f"gene_{j}" for j in range(n_genes)], "data")
+    return Table(values, [f"cell_{i}" for i in range(n_cells)], [f"gene_{j}" for j in range(n_genes)], argument)
 
 
-def _choose_layer(data: AnnData, layer: object) -> tuple[Any, str]:
+def _choose_layer(data: AnnData, layer: object, argument: str) -> tuple[Any, str]:
     if data.isbacked:
         raise ValueError(
-            f"data: expected an AnnData in memory, found one that reads {data.filename} as needed (backed). "
-            "Call data.to_memory() first."
+            f"{argument}: expected an AnnData in memory, found one that reads {data.filename} as needed (backed). "
+            f"Call {argument}.to_memory() first."
         )
     there = ", ".join(repr(str(name)) for name in data.layers) or "none"
     if layer is None:
         if data.X is None:
-            raise ValueError(f"data.X: expected a table, found none. Pass layer=…; the layers are: {there}.")
-        return data.X, "data.X"
+            raise ValueError(f"{argument}.X: expected a table, found none. The layers are: {there}; pass one of them.")
+        return data.X, f"{argument}.X"
     if not isinstance(layer, str):
         raise TypeError(
             f"layer: expected a name in data.layers, found a {type(layer).__name__}. The layers are: {there}. "
@@ -108,10 +110,10 @@ def _choose_layer(data: AnnData, layer: object) -> tuple[Any, str]:
             f"layer: expected a name in data.layers, found {layer!r}. The layers are: {there}; "
             "leave layer out to use data.X."
         )
-    return data.layers[layer], f"data.layers[{layer!r}]"
+    return data.layers[layer], f"{argument}.layers[{layer!r}]"
 
 
-def _is_one_table(data: Any) -> None:
+def _is_one_table(data: Any, argument: str) -> None:
     """Refuse what NumPy would turn into an array of objects, or never finish turning into one."""
     if scipy.sparse.issparse(data) or isinstance(data, np.ndarray | Tensor | pd.DataFrame | pd.Series | Number):
         return
@@ -135,7 +137,7 @@ def _is_one_table(data: Any) -> None:
         remedy = f"Pass the one with the counts of genes, of {parts}."
     elif hasattr(data, "__array__"):
         return
-    raise TypeError(f"data: expected one table of numbers, found {found}. {remedy}")
+    raise TypeError(f"{argument}: expected one table of numbers, found {found}. {remedy}")
 
 
 def _first_odd(rows: Sequence[Any]) -> Any:

@@ -18,13 +18,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from course_lib.arguments import positive, real_number, whole_number
+
 
 def white_noise(n_samples: int, n_features: int, seed: int = 0) -> NDArray[np.float32]:
     """Independent N(0, 1) numbers, (N, G) float32.
 
     The covariance is the identity, so a linear map to d numbers explains d/G of the variance of new samples.
     """
-    _at_least(1, n_samples=n_samples, n_features=n_features)
+    _sizes(1, n_samples=n_samples, n_features=n_features)
+    _sizes(0, seed=seed)
     return np.random.default_rng(seed).standard_normal((n_samples, n_features), dtype=np.float32)
 
 
@@ -66,7 +69,8 @@ def low_rank(
     mean_scale: float = 0.0,
     seed: int = 0,
 ) -> LowRank:
-    """Draw from the linear-Gaussian model (probabilistic PCA; Tipping & Bishop 1999, doi 10.1111/1467-9868.00196).
+    """Draw from the linear-Gaussian model (probabilistic PCA; Tipping & Bishop 1999,
+    https://doi.org/10.1111/1467-9868.00196).
 
     Parameters
     ----------
@@ -78,14 +82,14 @@ def low_rank(
     ------
     ValueError : more eigenvalues than features, or eigenvalues that are not positive and sorted, or σ < 0.
     """
-    _at_least(1, n_samples=n_samples, n_features=n_features)
+    _sizes(1, n_samples=n_samples, n_features=n_features)
+    _sizes(0, seed=seed)
     lam = np.asarray(eigenvalues, dtype=np.float64)
     if not 1 <= lam.size <= n_features:
-        raise ValueError(f"eigenvalues: {lam.size} given for {n_features} features; give between 1 and {n_features}.")
-    if not (np.all(lam > 0) and np.all(np.diff(lam) <= 0)):
-        raise ValueError(f"eigenvalues: found {tuple(eigenvalues)}; give positive numbers, largest first.")
-    if sigma < 0:
-        raise ValueError(f"sigma: found {sigma}; a standard deviation is not negative.")
+        raise ValueError(f"eigenvalues: expected 1 to {n_features}, the features there are, found {lam.size}.")
+    if not (np.all(lam > 0) and np.all(np.isfinite(lam)) and np.all(np.diff(lam) <= 0)):
+        raise ValueError(f"eigenvalues: expected positive numbers, largest first, found {tuple(eigenvalues)}.")
+    _at_least(0, sigma=sigma, mean_scale=mean_scale)
 
     rng = np.random.default_rng(seed)
     axes = _orthonormal(rng, n_features, lam.size)  # (G, L)
@@ -114,7 +118,7 @@ class Curve:
         component holds G/(2K) + σ² of a total of G + G σ². It is exact for the distribution, not for a sample.
         """
         if not 0 <= n_components <= 2 * self.n_frequencies:
-            raise ValueError(f"n_components: found {n_components}; give 0 to {2 * self.n_frequencies}.")
+            raise ValueError(f"n_components: expected 0 to {2 * self.n_frequencies}, found {n_components}.")
         n_features = self.x.shape[1]
         each = n_features / (2 * self.n_frequencies) + self.sigma**2
         return n_components * each / (n_features * (1 + self.sigma**2))
@@ -144,14 +148,14 @@ def trigonometric_curve(
     ------
     ValueError : fewer features than 2K, or σ < 0.
     """
-    _at_least(1, n_samples=n_samples, n_frequencies=n_frequencies)
+    _sizes(1, n_samples=n_samples, n_features=n_features, n_frequencies=n_frequencies)
+    _sizes(0, seed=seed)
     if n_features < 2 * n_frequencies:
         raise ValueError(
-            f"n_features: found {n_features}, but {n_frequencies} frequencies span {2 * n_frequencies} dimensions; "
-            f"give at least {2 * n_frequencies} features."
+            f"n_features: expected at least {2 * n_frequencies}, the dimensions that {n_frequencies} frequencies span, "
+            f"found {n_features}."
         )
-    if sigma < 0:
-        raise ValueError(f"sigma: found {sigma}; a standard deviation is not negative.")
+    _at_least(0, sigma=sigma)
 
     rng = np.random.default_rng(seed)
     axes = _orthonormal(rng, n_features, 2 * n_frequencies)  # (G, 2K)
@@ -193,11 +197,10 @@ def three_programs(
     ValueError : fewer than 3 cells or genes, fold < 1, a library mean that is not positive, or a cell that drew no
         count at all (too small a library for so few genes).
     """
-    _at_least(3, n_cells=n_cells, n_genes=n_genes)
-    if fold < 1:
-        raise ValueError(f"fold: found {fold}; a program raises its genes, so give a number ≥ 1.")
-    if mean_library <= 0:
-        raise ValueError(f"mean_library: found {mean_library}; give a positive number of counts per cell.")
+    _sizes(3, n_cells=n_cells, n_genes=n_genes)
+    _sizes(0, seed=seed)
+    _at_least(1, fold=fold)
+    positive("mean_library", mean_library)
 
     rng = np.random.default_rng(seed)
     names = np.array(["A", "B", "C"])
@@ -213,7 +216,10 @@ def three_programs(
 
     empty = np.flatnonzero(x.sum(axis=1) == 0)
     if empty.size:
-        raise ValueError(f"cell {empty[0]} drew no count (and {empty.size - 1} others): raise mean_library.")
+        raise ValueError(
+            f"mean_library: expected a count in every cell, found cell {empty[0]} without (and {empty.size - 1} "
+            f"others) at {mean_library:g}; raise it."
+        )
     return ad.AnnData(
         X=x.astype(np.uint16),
         obs=pd.DataFrame(
@@ -233,7 +239,12 @@ def _orthonormal(rng: np.random.Generator, rows: int, columns: int) -> NDArray[n
     return np.linalg.qr(rng.standard_normal((rows, columns)))[0]
 
 
-def _at_least(smallest: int, **sizes: int) -> None:
+def _sizes(least: int, **sizes: int) -> None:
     for name, size in sizes.items():
-        if size < smallest:
-            raise ValueError(f"{name}: found {size}; give at least {smallest}.")
+        whole_number(name, size, least)
+
+
+def _at_least(least: float, **values: float) -> None:
+    for name, value in values.items():
+        if real_number(name, value) < least:
+            raise ValueError(f"{name}: expected a number ≥ {least}, found {value}.")

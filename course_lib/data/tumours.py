@@ -11,19 +11,18 @@ cache with the hashes recorded below.
 - GDC, until 2022: one HTSeq-counts table per sample.
 """
 
-import csv
 import gzip
-import io
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import rdata
 
-from course_lib.data.fetch import fetch
+from course_lib.data.fetch import fetch, is_plain_name
 
 _RTCGA_URL = "https://raw.githubusercontent.com/RTCGA/RTCGA.rnaseq/0a073b7ee225e8497aa83ec222b12f6533b13aa8/data/"
 RTCGA_SHA256 = {
@@ -57,6 +56,7 @@ SAMPLE_TYPES = {
     11: "Solid Tissue Normal",
 }
 
+LARGEST_COUNT = 2**32 - 1  # what uint32 holds; no sample has so many reads
 _STAR_COLUMNS = ("gene_id", "gene_name", "gene_type", "unstranded")
 _SHEET_COLUMNS = ("File ID", "File Name", "Project ID", "Case ID", "Sample ID", "Sample Type")
 
@@ -82,11 +82,14 @@ def load_rtcga(cohorts: Sequence[str] = tuple(RTCGA_SHA256), folder: Path | str 
     """
     names = [cohorts] if isinstance(cohorts, str) else list(cohorts)
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"cohorts: found {names}; name one or more cohorts, each once.")
+        raise ValueError(f"cohorts: expected one or more names, each once, found {names}.")
     tables = [read_rtcga(_rtcga_path(name, folder)) for name in names]
     for name, table in zip(names, tables, strict=True):
         if not table.var_names.equals(tables[0].var_names):
-            raise ValueError(f"{name} and {names[0]} list different genes; load them one at a time.")
+            raise ValueError(
+                f"cohorts: expected the same genes in all, found others in {name} than in {names[0]}; "
+                "load them one at a time."
+            )
     together = ad.concat(tables, merge="same")
     together.obs["cohort"] = pd.Categorical(together.obs["cohort"], categories=names)
     return together
@@ -94,12 +97,14 @@ def load_rtcga(cohorts: Sequence[str] = tuple(RTCGA_SHA256), folder: Path | str 
 
 def _rtcga_path(cohort: str, folder: Path | str | None) -> Path:
     name = f"{cohort}.rnaseq.rda"
+    if not is_plain_name(name):
+        raise ValueError(f"cohorts: expected names such as 'ACC', found {cohort!r}; name the folder with folder=….")
     if folder is not None:
         return _existing(Path(folder), name, r"*.rnaseq.rda")
     if cohort not in RTCGA_SHA256:
         raise ValueError(
-            f"cohorts: no hash is recorded for {cohort!r}; choose from {', '.join(RTCGA_SHA256)}, "
-            f"or put {name} into a folder and pass folder=…."
+            f"cohorts: expected some of {', '.join(RTCGA_SHA256)}, whose hashes are recorded, found {cohort!r}; "
+            f"choose from these, or put {name} into a folder and pass folder=…."
         )
     return fetch(_RTCGA_URL + name, f"sha256:{RTCGA_SHA256[cohort]}", name)
 
@@ -125,31 +130,37 @@ def read_rtcga(path: Path | str) -> ad.AnnData:
         raise
     except Exception as error:  # rdata raises whatever its parser stumbles on; there is no narrower promise
         raise ValueError(
-            f"{path} could not be read as an R data file ({type(error).__name__}: {error}). It is cut short, "
-            "damaged or of another format: delete it and download it again."
+            f"{path}: expected an R data file, found what does not read as one ({type(error).__name__}: {error}). "
+            "It is cut short, damaged or of another format: delete it and download it again."
         ) from error
     frames = [value for value in contents.values() if isinstance(value, pd.DataFrame)]
     if len(frames) != 1:
-        raise ValueError(f"{path} holds {len(frames)} data frames (objects: {', '.join(contents)}); one was expected.")
+        raise ValueError(
+            f"{path}: expected one data frame, found {len(frames)} (objects: {', '.join(contents)}); "
+            "is this a table of RTCGA.rnaseq?"
+        )
     frame = frames[0]
 
     barcodes = frame.iloc[:, 0].astype(str).tolist() if frame.shape[1] else []
     if not barcodes or not all(barcode.startswith("TCGA-") for barcode in barcodes):
         raise ValueError(
-            f"{path}: the first column should hold TCGA barcodes, found {barcodes[:1] or 'no rows'}; "
+            f"{path}: expected TCGA barcodes in the first column, found {barcodes[:1] or 'no rows'}; "
             "is this a table of RTCGA.rnaseq?"
         )
     genes = [str(gene) for gene in frame.columns[1:]]
     try:
         values = frame.iloc[:, 1:].to_numpy(dtype=np.float32)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: the columns after the barcode should hold numbers ({error}).") from error
+        raise ValueError(
+            f"{path}: expected numbers in the columns after the barcode, found something else ({error}); "
+            "is this a table of RTCGA.rnaseq?"
+        ) from error
     wrong = np.argwhere(~(values >= 0))  # NaN compares false
     if wrong.size:
         row, column = wrong[0]
         raise ValueError(
-            f"{path}: found {values[row, column]} for sample {barcodes[row]}, gene {genes[column]}; expression is "
-            "a number ≥ 0. Download the file again."
+            f"{path}: expected expression ≥ 0, found {values[row, column]} for sample {barcodes[row]}, "
+            f"gene {genes[column]}; download the file again."
         )
 
     types = np.array([_sample_type_code(barcode) for barcode in barcodes])
@@ -173,7 +184,10 @@ def _sample_type_code(barcode: str) -> int:
     """TCGA-OR-A5J1-01A-11R-A29S-07 → 1."""
     fields = barcode.split("-")
     if len(fields) < 4 or not fields[3][:2].isdigit():
-        raise ValueError(f"{barcode!r} is no barcode of a TCGA sample; one looks like TCGA-OR-A5J1-01A-11R-A29S-07.")
+        raise ValueError(
+            f"barcode: expected one of a TCGA sample, such as TCGA-OR-A5J1-01A-11R-A29S-07, found {barcode!r}; "
+            "is this a table of TCGA samples?"
+        )
     return int(fields[3][:2])
 
 
@@ -186,7 +200,10 @@ def fetch_gdc_star(name: str = next(iter(GDC_STAR_FILES))) -> Path:
     DownloadError : the file could not be downloaded.
     """
     if name not in GDC_STAR_FILES:
-        raise ValueError(f"name: no hash is recorded for {name!r}; choose from {', '.join(GDC_STAR_FILES)}.")
+        raise ValueError(
+            f"name: expected a file whose hash is recorded, {', '.join(GDC_STAR_FILES)}, found {name!r}; "
+            "download others with the GDC's client, and read them with read_star_counts."
+        )
     identifier, md5 = GDC_STAR_FILES[name]
     return fetch(_GDC_URL + identifier, f"md5:{md5}", name)
 
@@ -194,7 +211,8 @@ def fetch_gdc_star(name: str = next(iter(GDC_STAR_FILES))) -> Path:
 def read_star_counts(path: Path | str) -> pd.DataFrame:
     """One GDC STAR-counts table, without its ``N_`` rows (reads that belong to no gene).
 
-    A file that was cut exactly between two rows looks whole: compare its md5 with the one that the GDC lists.
+    A file that was cut exactly between two rows looks whole: compare its md5 with the one that the GDC lists, or load
+    it with others through ``load_gdc_star``, which wants the same genes in all.
 
     Returns
     -------
@@ -202,22 +220,22 @@ def read_star_counts(path: Path | str) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError : columns that are missing, no genes, fewer than the four ``N_`` rows, the same gene twice, or values
-        that are not counts.
+    ValueError : columns that are missing, no genes, other than four ``N_`` rows, a row that is cut, the same gene
+        twice, or values that are not counts below 2³².
     """
     path = Path(path)
-    table = _read_table(path, comment="#")
+    table = _read_table(path)
     missing = [column for column in _STAR_COLUMNS if column not in table]
     if missing:
         raise ValueError(
-            f"{path}: columns {', '.join(missing)} are missing, found {', '.join(map(str, table.columns[:6]))}; "
-            "a GDC file named *.augmented_star_gene_counts.tsv is expected."
+            f"{path}: expected columns {', '.join(_STAR_COLUMNS)}, found {', '.join(map(str, table.columns[:6]))}, "
+            f"without {', '.join(missing)}; take a GDC file named *.augmented_star_gene_counts.tsv."
         )
     is_summary = table["gene_id"].str.startswith("N_")
     if is_summary.sum() != 4:
         raise ValueError(
-            f"{path}: found {is_summary.sum()} rows N_…, and STAR writes 4 (unmapped, multimapping, no feature, "
-            "ambiguous); is this the original file?"
+            f"{path}: expected 4 rows N_… (unmapped, multimapping, no feature, ambiguous), found {is_summary.sum()}; "
+            "take the original file."
         )
     table = table.loc[~is_summary, list(_STAR_COLUMNS)].set_index("gene_id")
     table["unstranded"] = _as_counts(table["unstranded"], path)
@@ -234,10 +252,10 @@ def read_htseq_counts(path: Path | str) -> pd.Series:
     Raises
     ------
     ValueError : a file that is cut short or of another format, without its five summary rows (they come last: without
-        them the file is not whole), the same gene twice, or values that are not counts.
+        them the file is not whole), the same gene twice, or values that are not counts below 2³².
     """
     path = Path(path)
-    rows = [line.split("\t") for line in _read_text(path).splitlines()]
+    rows = [line.split("\t") for line in _read_lines(path)]
     for number, row in enumerate(rows, start=1):
         if len(row) != 2:
             raise ValueError(f"{path}, line {number}: expected a gene and a count, found {len(row)} fields.")
@@ -247,8 +265,8 @@ def read_htseq_counts(path: Path | str) -> pd.Series:
     is_summary = table.index.str.startswith("__")
     if is_summary.sum() != 5:
         raise ValueError(
-            f"{path}: found {is_summary.sum()} rows __…, and HTSeq ends with 5 (no feature, ambiguous, too low "
-            "quality, not aligned, not unique); the file is cut short or of another format: download it again."
+            f"{path}: expected 5 rows __… at the end (no feature, ambiguous, too low quality, not aligned, not "
+            f"unique), found {is_summary.sum()}; the file is cut short or of another format: download it again."
         )
     return _as_counts(table[~is_summary], path)
 
@@ -258,22 +276,42 @@ def read_sample_sheet(path: Path | str) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError : columns that are missing, no rows, or the same file twice.
+    ValueError : columns that are missing, no rows, the same file twice, or a file whose name or identifier leads out of
+        the folder it is looked for in.
     """
     path = Path(path)
     sheet = _read_table(path)
     missing = [column for column in _SHEET_COLUMNS if column not in sheet]
     if missing:
-        raise ValueError(f"{path}: columns {', '.join(missing)} are missing; is this a GDC sample sheet?")
-    if sheet.empty or sheet["File Name"].duplicated().any():
-        raise ValueError(f"{path}: {len(sheet)} rows, and each should name another file; export the sheet again.")
+        raise ValueError(
+            f"{path}: expected columns {', '.join(_SHEET_COLUMNS)}, found none named {', '.join(missing)}; "
+            "is this a GDC sample sheet?"
+        )
+    if sheet.empty or any(sheet[column].duplicated().any() for column in ("File Name", "File ID")):
+        raise ValueError(
+            f"{path}: expected rows that each name another file, found {len(sheet)} rows with "
+            f"{sheet['File Name'].nunique()} names and {sheet['File ID'].nunique()} IDs; export the sheet again."
+        )
+    for column in ("File Name", "File ID"):
+        odd = [entry for entry in sheet[column] if not is_plain_name(entry)]
+        if odd:
+            raise ValueError(
+                f"{path}: expected a plain name in column {column!r}, found {odd[0]!r}, which leads elsewhere; "
+                "export the sheet again, and keep its files in one folder."
+            )
     return sheet.set_index("File Name")
 
 
-def load_gdc_star(sheet: Path | str, folder: Path | str) -> ad.AnnData:
-    """The STAR counts of every file of a sample sheet that is in ``folder``, (N, G).
+def load_gdc_star(
+    sheet: Path | str, folder: Path | str, *, missing: Literal["refuse", "leave out"] = "refuse"
+) -> ad.AnnData:
+    """The STAR counts of every file of a sample sheet, (N, G).
 
     A file lies in ``folder`` itself or, as the GDC's client leaves it, in a folder named by its File ID.
+
+    Parameters
+    ----------
+    missing : whether files of the sheet that are not in ``folder`` are refused, or left out.
 
     Returns
     -------
@@ -282,19 +320,30 @@ def load_gdc_star(sheet: Path | str, folder: Path | str) -> ad.AnnData:
 
     Raises
     ------
-    ValueError : none of the sheet's files is there, two files list different genes, or one cannot be read.
+    ValueError : files that are not there, two files that list different genes, or one that cannot be read.
     """
-    rows, tables = [], []
+    if missing not in ("refuse", "leave out"):
+        raise ValueError(f"missing: expected 'refuse' or 'leave out', found {missing!r}.")
+    folder = Path(folder)
+    rows, tables, absent = [], [], []
     for name, row in read_sample_sheet(sheet).iterrows():
-        for path in (Path(folder) / str(name), Path(folder) / row["File ID"] / str(name)):
-            if path.is_file():
-                rows.append(row)
-                tables.append(read_star_counts(path))
-                break
-        if tables and not tables[-1].index.equals(tables[0].index):
-            raise ValueError(f"{name} lists other genes than the files before it: take files of one GDC release.")
-    if not tables:
-        raise ValueError(f"none of the files that {sheet} names is in {folder}; download them with the GDC's client.")
+        path = next((p for p in (folder / str(name), folder / row["File ID"] / str(name)) if p.is_file()), None)
+        if path is None:
+            absent.append(str(name))
+            continue
+        rows.append(row)
+        tables.append(read_star_counts(path))
+        if not tables[-1].index.equals(tables[0].index):
+            raise ValueError(
+                f"{path}: expected the genes of the files before it, found others; take files of one GDC release, and "
+                "download again one that may be cut short."
+            )
+    if not tables or (absent and missing == "refuse"):
+        raise ValueError(
+            f"folder: expected the {len(tables) + len(absent)} files of {sheet} in {folder}, found {len(tables)}; "
+            f"missing: {', '.join(absent[:3])}{' …' if len(absent) > 3 else ''}. Download them with the GDC's client"
+            f"{', or pass missing=' + repr('leave out') if tables else ''}."
+        )
     return ad.AnnData(
         X=np.stack([table["unstranded"].to_numpy() for table in tables]).astype(np.uint32),
         obs=pd.DataFrame(
@@ -322,7 +371,8 @@ def load_gdc_htseq(folder: Path | str) -> ad.AnnData:
 
     Raises
     ------
-    ValueError : the file is not in ``folder``, is cut short or damaged, or its arrays do not fit each other.
+    ValueError : the file is not in ``folder``, is cut short or damaged, or its arrays do not fit each other or hold
+        something else than counts below 2³².
     """
     path = _existing(Path(folder), "gdc_htseq_80x60483.npz", "*.npz")
     try:
@@ -330,16 +380,21 @@ def load_gdc_htseq(folder: Path | str) -> ad.AnnData:
             counts, genes, samples, site = (arrays[key] for key in ("counts", "genes", "samples", "site"))
     except Exception as error:  # zipfile, zlib, numpy: each has its own errors for a broken archive
         raise ValueError(
-            f"{path} could not be read ({type(error).__name__}: {error}); it should be a NumPy archive "
-            "with counts, genes, samples and site. Get it again."
+            f"{path}: expected a NumPy archive with counts, genes, samples and site, found what does not read as one "
+            f"({type(error).__name__}: {error}); get it again."
         ) from error
     if counts.shape != (len(samples), len(genes)) or len(site) != len(samples):
         raise ValueError(
-            f"{path}: counts are {counts.shape}, with {len(samples)} samples, {len(genes)} genes and {len(site)} "
-            "sites; the file is damaged. Get it again."
+            f"{path}: expected counts for each sample and gene, found {counts.shape} with {len(samples)} samples, "
+            f"{len(genes)} genes and {len(site)} sites; the file is damaged: get it again."
+        )
+    if counts.dtype.kind not in "iu" or counts.min(initial=0) < 0 or counts.max(initial=0) > LARGEST_COUNT:
+        raise ValueError(
+            f"{path}: expected counts from 0 to {LARGEST_COUNT:,}, found {counts.dtype} from {counts.min(initial=0)} "
+            f"to {counts.max(initial=0)}; the file is damaged or normalised: get it again."
         )
     return ad.AnnData(
-        X=counts,
+        X=counts.astype(np.uint32),
         obs=pd.DataFrame({"site": pd.Categorical(site.astype(str))}, index=samples.astype(str)),
         var=pd.DataFrame(index=genes.astype(str)),
     )
@@ -349,49 +404,62 @@ def _existing(folder: Path, name: str, pattern: str) -> Path:
     path = folder / name
     if not path.is_file():
         there = ", ".join(sorted(found.name for found in folder.glob(pattern))) or f"no {pattern}"
-        raise ValueError(f"{name} is not in {folder}, which holds {there}; put it there or name another folder.")
+        raise ValueError(f"folder: expected {name} in {folder}, found {there}; put it there or name another folder.")
     return path
 
 
-def _read_text(path: Path) -> str:
-    """The text of a file, unpacked if its content is gzip, whatever its name says."""
+def _read_lines(path: Path) -> list[str]:
+    """The lines of a text, unpacked if its content is gzip, whatever its name says; the last one must be ended."""
     raw = path.read_bytes()
     try:
-        return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
     except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is cut short, damaged or no text ({error}); download it again.") from error
+        raise ValueError(
+            f"{path}: expected text, found a file that is cut short, damaged or no text ({error}); download it again."
+        ) from error
+    lines = text.replace("\r\n", "\n").split("\n")  # splitlines would also split at characters within a field
+    if lines.pop():
+        raise ValueError(f"{path}: expected an end of line at the end, found none; it is cut short: download it again.")
+    return lines
 
 
-def _read_table(path: Path, comment: str | None = None) -> pd.DataFrame:
+def _read_table(path: Path) -> pd.DataFrame:
     """A tab-separated table as text: what is a number is decided by who knows, not guessed.
 
-    Quotes are characters here, never brackets round a field.
+    Lines before the header that begin with # are comments. Quotes are characters here, never brackets round a field.
     """
-    text = _read_text(path)
-    try:
-        table = pd.read_csv(
-            io.StringIO(text), sep="\t", comment=comment, dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{path} is no tab-separated table ({error}); download it again.") from error
-    last_row = text.rstrip("\r\n").rsplit("\n", 1)[-1]
-    if len(table) and last_row.count("\t") < table.shape[1] - 1:
-        raise ValueError(f"{path}: its last row has fewer fields than its header; it is cut short, download it again.")
-    return table
+    lines = _read_lines(path)
+    first = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    if first == len(lines):
+        raise ValueError(f"{path}: expected a table with a header, found none; download it again.")
+    header, *rows = (line.split("\t") for line in lines[first:])
+    for number, row in enumerate(rows, start=first + 2):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{path}, line {number}: expected {len(header)} fields, as in the header, found {len(row)}; "
+                "the file is cut short or damaged: download it again."
+            )
+    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def _as_counts(values: pd.Series, path: Path) -> pd.Series:
     """Text to int64, one row per gene; no row may be missing its number, and no gene may come twice."""
     if values.empty:
-        raise ValueError(f"{path} lists no genes; download it again.")
-    wrong = ~values.str.fullmatch("[0-9]+", na=False).to_numpy(dtype=bool)
+        raise ValueError(f"{path}: expected genes, found none; download it again.")
+    wrong = ~values.str.fullmatch("[0-9]{1,10}").to_numpy(dtype=bool)
+    if not wrong.any():
+        wrong = values.astype(np.int64).to_numpy() > LARGEST_COUNT
     if wrong.any():
         first = int(np.argmax(wrong))
         raise ValueError(
-            f"{path}: {values.iloc[first]!r} for gene {values.index[first]} is no count (nor are "
-            f"{wrong.sum() - 1} others); the file is cut short, damaged or normalised: take the counts file."
+            f"{path}: expected counts from 0 to {LARGEST_COUNT:,}, found {values.iloc[first]!r} for gene "
+            f"{values.index[first]} (and {wrong.sum() - 1} others that are none); the file is cut short, damaged or "
+            "normalised: take the counts file."
         )
     repeated = values.index[values.index.duplicated()]
     if len(repeated):
-        raise ValueError(f"{path} lists gene {repeated[0]} twice (and {len(repeated) - 1} others); download it again.")
+        raise ValueError(
+            f"{path}: expected each gene once, found {repeated[0]} twice (and {len(repeated) - 1} others); "
+            "download it again."
+        )
     return values.astype(np.int64)
