@@ -18,6 +18,9 @@ RUN := $(VENV)/bin/python -m
 COMPLETE := $(VENV)/.complete
 # A folder, which of two makes only one can make: the other would clear the environment under its hands.
 LOCK := $(VENV).lock
+# First line of what writes caches here; the other commands say it themselves.
+WRITABLE = @[ -w . ] || { \
+	echo "You may not write in this folder. Clone the course into one of your own:"; echo "  git clone '$(CURDIR)' ~/course"; exit 1; }
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -47,11 +50,13 @@ doctor: $(COMPLETE)  ## look at the installation, and say what is wrong and what
 	$(RUN) course_lib.tooling.doctor
 
 lint: $(COMPLETE)  ## check style and types, notebooks included
+	$(WRITABLE)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
 format: $(COMPLETE)  ## put code and notebooks into the one style
+	$(WRITABLE)
 	$(RUN) ruff check --fix-only --exit-zero .
 	$(RUN) ruff format .
 
@@ -69,14 +74,13 @@ $(COMPLETE): pyproject.toml constraints.txt
 		echo "$(PYTHON) is missing or much too old. The course needs $$(sed -n 's/^requires-python = /Python /p' pyproject.toml)."; \
 		echo "Install one of these, or name the one you have:  make env PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m course_lib.tooling.doctor --python
-	@mkdir $(LOCK) 2>/dev/null || { if [ -d $(LOCK) ]; then \
-			echo "Another make is making the environment: wait until it has ended, then type this again."; \
-			echo "If there is none, one was killed; then type first:  rmdir $(LOCK)"; \
-		else \
-			echo "You may not write in this folder, so $(VENV) cannot be made. Clone the course into a folder of your own:"; \
-			echo "  git clone '$(CURDIR)' ~/course"; \
-		fi; exit 1; }; \
+	$(WRITABLE)
+	@mkdir $(LOCK) 2>/dev/null || { \
+		echo "Another make is making the environment: wait until it has ended, then type this again."; \
+		echo "If there is none, one was killed; then type first:  rmdir $(LOCK)"; exit 1; }; \
 	trap 'rmdir $(LOCK)' EXIT; trap 'exit 130' HUP INT TERM; \
+	[ ! -e $(VENV) ] || [ -f $(VENV)/pyvenv.cfg ] || rmdir $(VENV) 2>/dev/null || { \
+		echo "$(VENV) holds something that is no environment, and would be cleared: move it elsewhere."; exit 1; }; \
 	echo "Making the environment in $(VENV): some minutes, once."; \
 	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make environments. On Debian and Ubuntu:  sudo apt install python3-venv"; exit 1; }; \
