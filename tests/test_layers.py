@@ -20,6 +20,7 @@ LAYERS = [
     {"data"},
     {"networks"},
     {"models"},
+    {"peers"},
     {"training"},
     {"analysis"},
     {"figures"},
@@ -139,3 +140,10 @@ def test_only_experiments_and_tests_import_scvi_tools_and_only_inside_functions(
             at_the_top.add(path.name)
     assert importing == {"course_lib/experiments", "tests"}
     assert at_the_top == set()
+
+
+def test_only_experiments_lean_on_what_knows_other_programs():
+    """``course_lib.peers`` knows scvi-tools' names, and imports it nowhere: what a model brings is enough."""
+    leaning = {layer_of(module) for module, imports in import_graph().items() if "peers" in map(layer_of, imports)}
+    assert leaning <= {"peers", "experiments"}
+    assert (ROOT / "course_lib" / "peers" / "scvi_tools.py").is_file()
