@@ -15,6 +15,7 @@ two. Where a process cannot fork (Windows), each starts Python anew and takes so
 import argparse
 import contextlib
 import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -53,6 +54,7 @@ class Mistake:
     before: str
     after: str
     killed_by: str
+    needs: str = ""  # a module of an extra, without which the test is skipped, and the mistake with it
 
 
 def read_mistakes(folder: Path = FOLDER) -> list[Mistake]:
@@ -180,11 +182,19 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.test:
         return run_test(arguments.test, arguments.folder)
-    for name in HEAVY:
+    chosen = [
+        mistake
+        for mistake in part_of(read_mistakes(), *map(int, arguments.part.split("/")))
+        if arguments.name.lower() in f"{mistake.name}\n{mistake.file}".lower()
+    ]
+    extras = {mistake.needs for mistake in chosen if mistake.needs and importlib.util.find_spec(mistake.needs)}
+    for name in [*HEAVY, *sorted(extras)]:
         importlib.import_module(name)
     outcomes = {}
-    for mistake in part_of(read_mistakes(), *map(int, arguments.part.split("/"))):
-        if arguments.name.lower() in f"{mistake.name}\n{mistake.file}".lower():
+    for mistake in chosen:
+        if mistake.needs and mistake.needs not in extras:
+            print(f"skipped          {mistake.name}: {mistake.needs} is not installed")
+        else:
             start = time.perf_counter()
             outcomes[mistake.name] = outcome(mistake)
             seconds = time.perf_counter() - start

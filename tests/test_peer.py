@@ -19,6 +19,7 @@ from course_lib.analysis.latent import get_latent_representation
 from course_lib.analysis.posterior import get_latent_library_size, get_marginal_ll
 from course_lib.data.cells import cells_from_counts
 from course_lib.models.scvi import SCVI, LibraryPrior, log_library_moments
+from course_lib.peers.scvi_tools import from_module, from_scvi_tools
 from course_lib.probability.counts import log_nb, log_poisson, log_zinb
 
 pytestmark = [
@@ -70,11 +71,7 @@ def a_pair(scvi, likelihood: str = "zinb", library: str = "learned", n_batches: 
     for norm in (module for module in theirs.modules() if isinstance(module, torch.nn.BatchNorm1d)):
         for tensor, value in ((norm.weight, 1.0), (norm.bias, 0.0), (norm.running_mean, 0.0), (norm.running_var, 1.0)):
             tensor.data.copy_(value + 0.3 * torch.rand_like(tensor))  # as after training, not as at the start
-    ours = SCVI(
-        cells.genes, cells.batches, library_prior=prior if library == "learned" else None,
-        n_latent=N_LATENT, hidden=(N_HIDDEN,), gene_likelihood=likelihood,
-    )  # fmt: skip
-    copy_weights(theirs, ours)
+    ours = from_module(theirs, cells.genes, cells.batches)
     tensors = {"X": cells.x.double(), "batch": cells.batch[:, None], "labels": torch.zeros(N_CELLS, 1)}
     cells = type(cells)(cells.x.double(), cells.batch, cells.genes, cells.batches)
     theirs = theirs.double().eval()
@@ -83,31 +80,6 @@ def a_pair(scvi, likelihood: str = "zinb", library: str = "learned", n_batches: 
             theirs.library_log_means.float(), theirs.library_log_vars.float()
         )  # fmt: skip
     return theirs, ours.double().eval(), tensors, cells
-
-
-def copy_weights(theirs, ours: SCVI) -> None:
-    """Every weight of their module into the place that the same weight has in ours."""
-    with torch.no_grad():
-        copy_encoder(theirs.z_encoder, ours.z_encoder)
-        if ours.learns_library:
-            copy_encoder(theirs.l_encoder, ours.library_encoder)
-        ours_first, theirs_first = ours.decoder.trunk[0], theirs.decoder.px_decoder.fc_layers[0][0]
-        ours_first.weight.zero_()  # a single batch has a column here and none there
-        ours_first.weight[:, : theirs_first.weight.shape[1]] = theirs_first.weight
-        ours_first.bias.copy_(theirs_first.bias)
-        ours.decoder.to_rho.load_state_dict(theirs.decoder.px_scale_decoder[0].state_dict())
-        if ours.decoder.gene_likelihood == "zinb":
-            ours.decoder.to_zi_logits.load_state_dict(theirs.decoder.px_dropout_decoder.state_dict())
-        if ours.decoder.gene_likelihood != "poisson":
-            ours.decoder.log_theta.copy_(theirs.px_r)
-
-
-def copy_encoder(theirs, ours) -> None:
-    linear, norm = theirs.encoder.fc_layers[0][:2]
-    ours.trunk[0].load_state_dict(linear.state_dict())
-    ours.trunk[1].load_state_dict(norm.state_dict())
-    ours.to_mu.load_state_dict(theirs.mean_encoder.state_dict())
-    ours.to_log_variance.load_state_dict(theirs.var_encoder.state_dict())
 
 
 # Distributions --------------------------------------------------------------------------------------------------------
@@ -227,13 +199,8 @@ def over_anndata(scvi):
     theirs.module.z_encoder.mean_encoder.weight.data.mul_(5)  # types apart, as after training
     theirs.module.decoder.px_scale_decoder[0].weight.data.mul_(4)
     theirs.module.eval()
-    cells = cells_from_counts(data, batch_key="batch")
-    ours = SCVI(
-        cells.genes, cells.batches, library_prior=log_library_moments(cells),
-        n_latent=N_LATENT, hidden=(N_HIDDEN,), gene_likelihood="nb",
-    )  # fmt: skip
-    copy_weights(theirs.module, ours)
-    return theirs, ours.eval(), cells_for(ours, data, batch_key="batch"), data
+    ours = from_scvi_tools(theirs)
+    return theirs, ours, cells_for(ours, data, batch_key="batch"), data
 
 
 def test_latent_state_and_library_size_are_those_that_scvi_tools_returns(over_anndata):

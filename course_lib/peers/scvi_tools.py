@@ -44,7 +44,7 @@ def from_scvi_tools(model: Any) -> SCVI:
     fields = model.registry["field_registries"]
     batch = fields["batch"]["state_registry"]
     named = model.registry["setup_args"]["batch_key"] is not None
-    ours = from_module(
+    ours: Any = from_module(
         model.module,
         genes=fields["X"]["state_registry"]["column_names"],
         batches=[str(name) for name in batch["categorical_mapping"]] if named else (ONLY_BATCH,),
@@ -168,7 +168,7 @@ def trunk_state(name: str, theirs: Any, ours: Trunk) -> State:
     layers = [layer for block in theirs.fc_layers for layer in block if layer is not None]
     if kinds(layers) != kinds(ours):
         refuse(name, " → ".join(kinds(ours)), " → ".join(kinds(layers)), "the course's networks have no other parts")
-    state = {}
+    state: State = {}
     for place, (layer, mine) in enumerate(zip(layers, ours, strict=True)):
         state |= under(f"{name}.{place}", layer)
         if isinstance(mine, nn.Linear):
