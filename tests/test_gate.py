@@ -9,7 +9,8 @@ import torch
 from anndata import AnnData
 
 from course_lib.analysis.gate import cells_for
-from course_lib.data.cells import ONLY_BATCH, cells_from_counts
+from course_lib.data.cells import cells_from_counts
+from course_lib.data.columns import ONLY_BATCH
 from course_lib.models.scvi import SCVI
 
 GENES, BATCHES = ("g1", "g2", "g3"), ("mouse 1", "mouse 2", "mouse 3")

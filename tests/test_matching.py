@@ -12,7 +12,8 @@ from anndata import AnnData
 
 from course_lib.analysis.gate import cells_for
 from course_lib.analysis.latent import get_latent_representation, get_reconstruction
-from course_lib.data.cells import ONLY_BATCH, Cells, cells_from_counts, cells_from_expression
+from course_lib.data.cells import Cells, cells_from_counts, cells_from_expression
+from course_lib.data.columns import ONLY_BATCH
 from course_lib.data.matching import check_alike, check_cells
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.scvi import SCVI

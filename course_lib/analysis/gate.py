@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from course_lib.data.cells import ONLY_BATCH, Cells, cells_from_counts
+from course_lib.data.cells import Cells, cells_from_counts
+from course_lib.data.columns import ONLY_BATCH
 from course_lib.data.matching import Named, check_cells
 
 

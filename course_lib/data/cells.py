@@ -1,32 +1,25 @@
-"""The gate: what enters a model has passed here, and is a ``Cells``.
+"""Cells: what enters a model, and what training and analysis go over. What makes them has passed the gate.
 
 Axes: N cells, G genes, B batches. A table of cells may keep its counts dense in memory (``Cells``), sparse in memory or
 in a file (``StoredCells``). Training and analysis go over either, minibatch by minibatch, and a minibatch is always a
 plain ``Cells``: who writes a model need not know where it came from.
 """
 
-import contextlib
 import hashlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, overload
 
 import numpy as np
-import pandas as pd
 import torch
-from anndata import AnnData, Raw
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from course_lib.data.checks import COUNT_CHECKS, EXPRESSION_CHECKS, NAME_CHECKS, Check, NotCounts
-from course_lib.data.columns import read_batches, read_labels
-from course_lib.data.doubts import almost_a_name_per_cell, named_as_if_transposed, spread_as_if_transposed
+from course_lib.data.checks import COUNT_CHECKS, EXPRESSION_CHECKS
+from course_lib.data.gate import pass_gate
 from course_lib.data.rows import BUFFER, Rows, SparseRows, compact, shuffled_blocks
-from course_lib.data.tables import Table, read_table
-
-ONLY_BATCH = "all cells"  # the name of the one batch when no batch_key is given
+from course_lib.data.tables import Table
 
 Index = Tensor | np.ndarray | slice  # integer positions, a boolean mask, or a slice
 
@@ -251,7 +244,7 @@ def cells_from_counts(
     -----
     UserWarning : genes seem to stand in rows, or ``batch_key`` or ``label_key`` names nearly every cell differently.
     """
-    table, annotation = _pass_gate(data, COUNT_CHECKS, layer, batch_key, label_key)
+    table, annotation = pass_gate(_not_cells(data), COUNT_CHECKS, layer, batch_key, label_key)
     if sparse:
         rows = SparseRows(compact(csr_matrix(table.values)))
         return StoredCells(rows, np.arange(len(table.cells)), **annotation)
@@ -266,78 +259,17 @@ def cells_from_expression(
     Parameters, result and errors are those of ``cells_from_counts``, except that values may be negative or
     fractional and a row may be all zeros.
     """
-    table, annotation = _pass_gate(data, EXPRESSION_CHECKS, layer, batch_key, label_key)
+    table, annotation = pass_gate(_not_cells(data), EXPRESSION_CHECKS, layer, batch_key, label_key)
     return Cells(_dense(table), **annotation)
+
+
+def _not_cells(data: Any) -> Any:
+    if isinstance(data, CellTable):
+        found = f"{type(data).__name__}, which have passed the gate"
+        raise TypeError(f"data: expected a table, found {found}: pass them on as they are.")
+    return data
 
 
 def _dense(table: Table) -> Tensor:
     values = table.values if isinstance(table.values, np.ndarray) else table.values.toarray()
     return torch.from_numpy(np.array(values, dtype=np.float32, order="C"))  # a copy: the caller's table stays theirs
-
-
-def _pass_gate(
-    data: Any, checks: tuple[Check, ...], layer: str | None, batch_key: str | None, label_key: str | None
-) -> tuple[Table, dict[str, Any]]:
-    """The checked table, and what ``Cells`` says of it besides its numbers."""
-    if isinstance(data, CellTable):
-        found = f"{type(data).__name__}, which have passed the gate"
-        raise TypeError(f"data: expected a table, found {found}: pass them on as they are.")
-    if isinstance(data, Raw):
-        data = data.to_adata()
-    table = read_table(data, layer)
-    try:
-        for check in (*NAME_CHECKS, *checks):
-            check(table)
-    except NotCounts as error:
-        raise NotCounts(f"{error}{_counts_elsewhere(data)}") from None
-    doubts = [named_as_if_transposed(table) or (spread_as_if_transposed(table) if checks is COUNT_CHECKS else "")]
-    batch: np.ndarray = np.zeros(len(table.cells), dtype=np.int64)
-    batches: tuple[str, ...] = (ONLY_BATCH,)
-    if batch_key is not None:
-        batch, batches = read_batches(_obs(data, "batch_key", batch_key), batch_key)
-        doubts.append(almost_a_name_per_cell("batch_key", batch_key, batches, len(batch)))
-    label: np.ndarray | None = None
-    labels: tuple[str, ...] = ()
-    if label_key is not None:
-        label, labels = read_labels(_obs(data, "label_key", label_key), label_key)
-        doubts.append(almost_a_name_per_cell("label_key", label_key, labels, int((label >= 0).sum())))
-    for doubt in filter(None, doubts):
-        warnings.warn(doubt, stacklevel=3)  # at the caller of cells_from_counts
-    return table, {
-        "batch": torch.from_numpy(batch),
-        "genes": tuple(table.genes),
-        "batches": batches,
-        "label": None if label is None else torch.from_numpy(label),
-        "labels": labels,
-        "counts": checks is COUNT_CHECKS,
-    }
-
-
-def _obs(data: Any, argument: str, key: str) -> pd.DataFrame:
-    if not isinstance(data, AnnData):
-        raise ValueError(
-            f"{argument}: expected an AnnData to find {key!r} in, found a {type(data).__name__} for data. "
-            f"Pass an AnnData with that column in obs, or leave {argument} out."
-        )
-    return data.obs
-
-
-def _counts_elsewhere(data: Any) -> str:
-    """Where else in ``data`` counts are, in words to type: layers and ``raw`` are put through the same checks."""
-    if not isinstance(data, AnnData):
-        return ""
-    places: dict[str, tuple[AnnData, str | None]] = {f"pass layer={name!r}": (data, name) for name in data.layers}
-    if data.X is not None:
-        places["leave layer out, for data.X"] = (data, None)
-    if data.raw is not None:
-        places[f"pass data.raw.to_adata(), which has {data.raw.n_vars:,} genes"] = (data.raw.to_adata(), None)
-    found = []
-    for words, (place, layer) in places.items():
-        with contextlib.suppress(ValueError, TypeError):
-            table = read_table(place, layer)
-            for check in (*NAME_CHECKS, *COUNT_CHECKS):
-                check(table)
-            found.append(words)
-    if not found:
-        return " No layer of data holds counts, nor does data.raw: go back to the file that held them."
-    return f" There are counts in data: {', or '.join(found)}."

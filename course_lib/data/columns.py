@@ -6,6 +6,8 @@ Axes: N cells, C names.
 import numpy as np
 import pandas as pd
 
+ONLY_BATCH = "all cells"  # the name of the one batch when no batch_key is given
+
 # What a missing value is called once a column of numbers or objects was turned into text.
 MISSING_AS_TEXT = ("", "nan", "<NA>")
 

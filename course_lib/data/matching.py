@@ -7,7 +7,8 @@ as another batch, without an error and with plausible numbers: so both are refus
 from itertools import compress
 from typing import Any, Protocol
 
-from course_lib.data.cells import ONLY_BATCH, CellTable
+from course_lib.data.cells import CellTable
+from course_lib.data.columns import ONLY_BATCH
 
 
 class Named(Protocol):

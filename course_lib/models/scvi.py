@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from course_lib.arguments import choice, fraction, unique_names, whole_number, widths
-from course_lib.data.cells import ONLY_BATCH, Cells, CellTable, log_total
+from course_lib.data.cells import Cells, CellTable, log_total
+from course_lib.data.columns import ONLY_BATCH
 from course_lib.networks import GaussianEncoder, hidden_layers
 from course_lib.probability.bounds import ELBO
 from course_lib.probability.counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
