@@ -1,5 +1,7 @@
-"""For a while: random numbers of our own, and a model in evaluation mode. Afterwards all is as it was found."""
+"""For a while: random numbers of our own, evaluation mode, no interrupt. Afterwards all is as it was found."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -41,3 +43,25 @@ def evaluating(model: HasModes) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block has ended, and takes effect then.
+
+    For what must not be torn: PyTorch imports half of itself when the first optimizer of a session is made, and
+    an import that stops in the middle leaves it unusable. Only the main thread ever sees Ctrl-C; elsewhere nothing is
+    done.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or handler is None:  # None: not Python's to restore
+        yield
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)

@@ -8,15 +8,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from course_lib.contexts import seeded
+from course_lib.contexts import seeded, uninterrupted
 from course_lib.data.cells import Cells, CellTable
-from course_lib.training.arguments import check_arguments, remember
+from course_lib.training.arguments import check_arguments, check_terms, remember
 from course_lib.training.checkpoint import Checkpoint
 from course_lib.training.history import History, Means
 from course_lib.training.progress import Progress, outcome
 from course_lib.training.protocol import Trainable
 from course_lib.training.settings import Settings
-from course_lib.training.stopping import EarlyStopping, stop_unless_finite
+from course_lib.training.stopping import EarlyStopping, Guard, stop_unless_finite
 
 
 def fit(
@@ -74,24 +74,25 @@ def fit(
     settings = Settings(
         epochs, batch_size, lr, one_cycle, weight_decay, eps, kl_weight, kl_warmup, patience, seed, device
     )
-    settings.check(cells, validation)
-    check_arguments(model, cells, validation)
+    check_arguments(model, cells, validation, settings)
     where, home = settings.torch_device(), next(model.parameters()).device
-    model.to(where)
-    cells = cells.to(where)
-    validation = None if validation is None else validation.to(where)
-
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, eps=settings.eps, fused=True
-    )
     shuffle = torch.Generator().manual_seed(settings.seed)
     history, stopping = History(), EarlyStopping(settings.patience, settings.kl_warmup)
-    saved = Checkpoint(checkpoint, settings, model, optimizer, shuffle, history, stopping)
 
-    with seeded(settings.seed, where), Progress(epochs, progress) as line:
-        first = saved.resume(cells, validation) + 1
+    with (
+        Checkpoint(checkpoint, settings, model, cells, validation) as saved,
+        seeded(settings.seed, where),
+        Progress(settings.epochs, progress) as line,
+    ):
         try:
-            for epoch in range(first, epochs + 1):
+            model.to(where)
+            cells = cells.to(where)
+            validation = None if validation is None else validation.to(where)
+            optimizer = adam(model, settings)
+            guard = Guard(model, cells.n_genes)
+            first = saved.resume(optimizer, shuffle, history, stopping) + 1
+
+            for epoch in range(first, settings.epochs + 1):
                 if stopping.over:
                     break
                 line.update(epoch, history.rows)
@@ -99,28 +100,38 @@ def fit(
 
                 model.train()  # dropout on, BatchNorm learns
                 for step, minibatch in enumerate(shuffled(cells, settings.batch_size, shuffle), start=1):
-                    done = (epoch - 1 + (step - 1) * settings.batch_size / len(cells)) / epochs  # of the run, in [0, 1)
+                    done = (epoch - 1 + (step - 1) * settings.batch_size / len(cells)) / settings.epochs  # of the run
                     optimizer.param_groups[0]["lr"] = learning_rate_at(done, settings.lr, settings.one_cycle)
                     optimizer.zero_grad()
-                    terms = model.loss(minibatch, kl_weight=beta)  # how wrong is the model?
-                    terms["loss"].backward()  # which way is less wrong?
-                    stop_unless_finite(terms, model, f"in epoch {epoch}, minibatch {step}")
+                    with guard(f"in epoch {epoch}, minibatch {step}"):
+                        terms = check_terms(model.loss(minibatch, kl_weight=beta))  # how wrong is the model?
+                        terms["loss"].backward()  # which way is less wrong?
+                        stop_unless_finite(terms, model)
                     optimizer.step()  # a small step that way
                     history.add("train", terms, len(minibatch))
 
                 model.eval()  # dropout off, BatchNorm fixed
                 if validation is not None:
-                    history.add("validation", validation_terms(model, validation, settings, epoch), len(validation))
+                    with guard(f"on the validation cells after epoch {epoch}"):
+                        history.add("validation", validation_terms(model, validation, settings), len(validation))
                 stopping.update(epoch, history.end_epoch(beta), model)
                 saved.write()
             stopping.restore_best(model)
-            line.finish(outcome(len(history), epochs, stopping.best_epoch))
+            line.finish(outcome(len(history), settings.epochs, stopping.best_epoch))
         except KeyboardInterrupt:
-            line.finish(f"interrupted after {len(history)} of {epochs} epochs; the model is as trained so far")
+            line.finish(f"interrupted after {len(history)} of {settings.epochs} epochs; the model is as trained so far")
         finally:
             model.eval().to(home)
             remember(model, cells, saved.epochs_before + len(history))
     return history.frame()
+
+
+def adam(model: Trainable, settings: Settings) -> torch.optim.Optimizer:
+    """The optimizer. Its first use in a session imports half of PyTorch, so Ctrl-C waits until it is made."""
+    with uninterrupted():
+        return torch.optim.Adam(
+            model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, eps=settings.eps, fused=True
+        )
 
 
 def shuffled(cells: CellTable, batch_size: int, shuffle: torch.Generator) -> Iterator[Cells]:
@@ -184,7 +195,7 @@ def learning_rate_at(done: float, lr: float, one_cycle: bool) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-def validation_terms(model: Trainable, cells: CellTable, settings: Settings, epoch: int) -> dict[str, float]:
+def validation_terms(model: Trainable, cells: CellTable, settings: Settings) -> dict[str, float]:
     """The terms of the loss on cells that training does not see, each a mean over them. The model is in eval mode.
 
     Two choices make epochs comparable. The KL term has its final weight, also during warm-up. The noise of a sampled
@@ -194,7 +205,7 @@ def validation_terms(model: Trainable, cells: CellTable, settings: Settings, epo
     means = Means()
     with torch.no_grad(), seeded(settings.seed, settings.torch_device()):
         for part in cells.parts(settings.batch_size):
-            terms = model.loss(part, kl_weight=settings.kl_weight)
+            terms = check_terms(model.loss(part, kl_weight=settings.kl_weight))
             means.add(terms, len(part))
-    stop_unless_finite(means.values(), None, f"on the validation cells after epoch {epoch}")
+    stop_unless_finite(means.values())
     return means.values()

@@ -1,0 +1,277 @@
+"""What users hand to ``fit`` that cannot be trained: each is named, with the way out, and nothing has been touched."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from torch import nn
+
+from course_lib.data.cells import Cells
+from course_lib.models.autoencoder import Autoencoder
+from course_lib.models.linear import TiedLinearAutoencoder
+from course_lib.models.scvi import SCVI
+from course_lib.models.scvi_simplified import SimplifiedSCVI
+from course_lib.models.vae import VAE
+from course_lib.training import fit
+
+GENES = tuple(f"g{j}" for j in range(5))
+
+
+def some_cells(n, n_genes=5):
+    x = torch.from_numpy(np.random.default_rng(0).poisson(3.0, (n, n_genes)).astype(np.float32)) + 1
+    return Cells(x, torch.zeros(n, dtype=torch.int64), GENES[:n_genes], ("all cells",))
+
+
+class Mean(nn.Module):
+    """The smallest model: one number, near which all values should lie."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(1))
+
+    def loss(self, cells, kl_weight=1.0):
+        return {"loss": (cells.x - self.mean).square().mean()}
+
+
+def refused(error, message, model=None, cells=None, **arguments):
+    model = Mean() if model is None else model
+    before = {name: value.clone() for name, value in model.state_dict().items()} if isinstance(model, nn.Module) else {}
+    with pytest.raises(error, match=message):
+        fit(model, some_cells(8) if cells is None else cells, **{"epochs": 3, "progress": False, **arguments})
+    for name, value in before.items():
+        assert torch.equal(value, model.state_dict()[name]), name
+    assert not hasattr(model, "epochs_trained")
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": 0}, "epochs: expected a whole number ≥ 1 .*found 0"),
+        ({"epochs": 2.5}, "epochs: expected a whole number ≥ 1 .*found 2.5"),
+        ({"epochs": True}, "epochs: expected a whole number .*found True"),
+        ({"epochs": "3"}, "epochs: expected a whole number .*found '3'"),
+        ({"epochs": None}, "epochs: expected a whole number .*found None"),
+        ({"batch_size": 1}, "batch_size: expected a whole number ≥ 2 .*BatchNorm.*found 1"),
+        ({"lr": 0.0}, r"lr: expected a finite number > 0, found 0\.0"),
+        ({"lr": float("nan")}, "lr: expected a finite number > 0, found nan"),
+        ({"lr": "0.001"}, r"lr: expected a finite number > 0, found '0\.001'"),
+        ({"lr": None}, "lr: expected a finite number > 0, found None"),
+        ({"lr": True}, "lr: expected a finite number > 0, found True"),
+        ({"lr": [1e-3, 1e-4]}, r"lr: expected a finite number > 0, found \[0\.001, 0\.0001\]"),
+        ({"lr": np.array([1e-3, 1e-4])}, "lr: expected a finite number > 0, found array"),
+        ({"lr": torch.tensor([1e-3, 1e-4])}, "lr: expected a finite number > 0, found tensor"),
+        ({"lr": 10**400}, "lr: expected a finite number > 0, found 1000"),
+        ({"lr": 1j}, "lr: expected a finite number > 0, found 1j"),
+        ({"weight_decay": -1e-6}, "weight_decay: expected a finite number ≥ 0, found -1e-06"),
+        ({"eps": 0.0}, "eps: expected a finite number > 0"),
+        ({"kl_weight": -1.0}, "kl_weight: expected a finite number ≥ 0"),
+        ({"kl_warmup": -1}, "kl_warmup: expected a whole number ≥ 0"),
+        ({"kl_warmup": 4}, "kl_warmup: expected at most epochs = 3, found 4.*never reach its full weight"),
+        ({"patience": 0}, "patience: expected a whole number ≥ 1"),
+        ({"patience": 2}, "patience: expected None where there are no validation cells.*found 2; pass validation="),
+        ({"one_cycle": 0.1}, r"one_cycle: expected True or False, found 0\.1"),
+        ({"seed": -1}, "seed: expected a whole number ≥ 0"),
+        ({"seed": 2**70}, f"seed: expected a whole number ≥ 0 .below 2⁶⁴.*found {2**70}"),
+        ({"seed": None}, "seed: expected a whole number ≥ 0 .*found None"),
+        ({"device": "mps"}, "device: expected 'cpu' or 'cuda', found 'mps'"),
+        ({"device": "gpu"}, "device: expected 'cpu' or 'cuda', found 'gpu'"),
+        ({"device": ""}, "device: expected 'cpu' or 'cuda', found ''"),
+        ({"device": None}, "device: expected 'cpu' or 'cuda', found None"),
+        ({"device": 0}, "device: expected 'cpu' or 'cuda', found 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_named(arguments, message):
+    refused(ValueError, message, **arguments)
+
+
+def test_the_largest_seed_and_a_device_as_an_object_will_do(tmp_path):
+    for _ in range(2):  # the second time from the checkpoint
+        settings = {"seed": 2**64 - 1, "device": torch.device("cpu"), "checkpoint": tmp_path}
+        fit(Mean(), some_cells(8), epochs=1, progress=False, **settings)
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_plain_words(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    refused(ValueError, r"found 'cuda', .*sees 0 CUDA GPUs here\. Use device='cpu'", device="cuda")
+
+
+# Cells
+
+
+TABLE = some_cells(8).x.numpy()
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (anndata.AnnData(TABLE), "AnnData; make them with cells_from_counts"),
+        (TABLE, "ndarray; make them with cells_from_counts"),
+        (torch.from_numpy(TABLE), "Tensor; make them with cells_from_counts"),
+        (pd.DataFrame(TABLE), "DataFrame; make them with cells_from_counts"),
+        (scipy.sparse.csr_matrix(TABLE), "csr_matrix; make them with cells_from_counts"),
+        ([1, 2], "list; make them with cells_from_counts"),
+        (some_cells, "function; make them with"),
+        ("cells.h5ad", r"'cells\.h5ad'; read the file first: cells_from_counts\(anndata\.read_h5ad\(path\)\)"),
+        (Path("cells.h5ad"), r"Path\('cells\.h5ad'\); read the file first"),
+    ],
+)
+def test_what_is_not_cells_is_named_with_the_way_to_make_them(cells, found):
+    refused(TypeError, f"^cells: expected Cells, found .*{found}", cells=cells)
+    refused(TypeError, f"^validation: expected Cells, found .*{found}", validation=cells)
+
+
+def test_none_for_cells_is_named():
+    with pytest.raises(TypeError, match="cells: expected Cells, found None; make them with cells_from_counts"):
+        fit(Mean(), None, epochs=1)
+
+
+@pytest.mark.parametrize("share", [0.1, True, 1])
+def test_a_share_for_validation_is_answered_with_the_split(share):
+    refused(TypeError, rf"validation: expected Cells, found {share}; .*split_indices\(len\(cells\)", validation=share)
+
+
+def test_too_few_cells_are_named():
+    refused(ValueError, "cells: expected at least 2 to train on, found 1", cells=some_cells(1))
+    refused(ValueError, "validation: expected some cells, or None, found none", validation=some_cells(4)[:0])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Autoencoder(7, 2, (4,)),
+        TiedLinearAutoencoder(7, 2),
+        VAE(7, 2, (4,)),
+        SimplifiedSCVI(7, 2, (4,)),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_cells_of_another_width_than_the_model_are_named(model):
+    with pytest.raises(
+        ValueError, match="cells: expected 7 genes, as many as a layer of the model takes, found 5; choose"
+    ):
+        fit(model, some_cells(8), epochs=1, progress=False)
+
+
+def test_cells_of_another_width_than_a_model_that_knows_its_genes_are_compared_by_name():
+    model = SCVI(tuple(f"g{j}" for j in range(7)), library_prior=None, n_latent=2, hidden=(4,))
+    refused(ValueError, "cells: expected the 7 genes of the model, found 5: 2 missing, first 'g5'", model)
+
+
+def test_a_matrix_error_inside_of_a_model_is_left_as_it_is():
+    class Crooked(Mean):
+        def loss(self, cells, kl_weight=1.0):
+            return {"loss": (cells.x @ torch.ones(5, 2) @ torch.ones(3, 1) + self.mean).mean()}
+
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        fit(Crooked(), some_cells(8), epochs=1, progress=False)
+
+
+# Models
+
+
+class Frozen(Mean):
+    def __init__(self):
+        super().__init__()
+        self.mean.requires_grad_(False)
+
+
+class Empty(nn.Module):
+    def loss(self, cells, kl_weight=1.0):
+        return {"loss": cells.x.mean()}
+
+
+class WithoutKL(Mean):
+    def loss(self, cells):
+        return {"loss": (cells.x - self.mean).square().mean()}
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (Mean, TypeError, r"model: expected a model, found the class Mean; build one: Mean\(…\)"),
+        ("scvi", TypeError, "model: expected an nn.Module with a method loss, found 'scvi'"),
+        (None, TypeError, "model: expected an nn.Module with a method loss, found None"),
+        (some_cells(4), TypeError, "model: expected an nn.Module with a method loss, found Cells"),
+        (nn.Linear(5, 2), TypeError, r"model: expected a method loss\(cells, kl_weight=1\.0\).*Linear has none"),
+        (WithoutKL(), TypeError, r"found loss\(cells\); a model without a KL term takes kl_weight and ignores it"),
+        (Empty(), ValueError, "model: expected parameters to train, found none in Empty"),
+        (Frozen(), ValueError, r"expected parameters to train, found all 1 frozen; call model\.requires_grad_\(True\)"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_is_refused(model, error, message):
+    with pytest.raises(error, match=message):
+        fit(model, some_cells(8), epochs=1, progress=False)
+
+
+def test_a_loss_with_keyword_arguments_of_its_own_is_welcome():
+    class More(Mean):
+        def loss(self, cells, kl_weight=1.0, *, temperature=1.0, **others):
+            return super().loss(cells)
+
+    fit(More(), some_cells(8), epochs=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "message"),
+    [
+        (lambda loss: loss, TypeError, r"expected a dictionary \{'loss': …\}, found Tensor; a model needs loss\("),
+        (lambda loss: 3.0, TypeError, r"expected a dictionary \{'loss': …\}, found 3\.0"),
+        (lambda loss: None, TypeError, r"expected a dictionary \{'loss': …\}, found None"),
+        (lambda loss: {"elbo": loss, "kl_z": loss}, ValueError, r"expected a term 'loss'.*found \['elbo', 'kl_z'\]"),
+        (
+            lambda loss: {"loss": loss.expand(8)},
+            ValueError,
+            r"one number for 'loss', found shape \(8,\); take the mean",
+        ),
+        (lambda loss: {"loss": loss, "kl": loss.expand(8)}, ValueError, r"one number for 'kl', found shape \(8,\)"),
+        (
+            lambda loss: {"loss": loss.item()},
+            ValueError,
+            r"depends on the model's parameters, found \d.* without gradient",
+        ),
+        (
+            lambda loss: {"loss": loss.detach()},
+            ValueError,
+            "parameters, found Tensor without gradient; compute it",
+        ),
+        (lambda loss: {"loss": torch.ones(1, requires_grad=True).sum()}, ValueError, "found no gradient in any"),
+    ],
+)
+def test_a_loss_that_is_none_is_refused(result, error, message):
+    class Odd(Mean):
+        def loss(self, cells, kl_weight=1.0):
+            return result(super().loss(cells)["loss"])
+
+    with pytest.raises(error, match=rf"^model\.loss: .*{message}"):
+        fit(Odd(), some_cells(8), epochs=1, progress=False)
+
+
+def test_validation_asks_for_no_gradient_and_for_the_same_terms():
+    class Detached(Mean):
+        def loss(self, cells, kl_weight=1.0):
+            loss = super().loss(cells)["loss"]
+            return {"loss": loss} if self.training else {"loss": self.answer(loss)}
+
+    model = Detached()
+    model.answer = lambda loss: loss.item()
+    history = fit(model, some_cells(8), validation=some_cells(3), epochs=1, progress=False)
+    assert history.validation_loss.notna().all()
+    model = Detached()
+    model.answer = lambda loss: loss.expand(3)
+    with pytest.raises(ValueError, match=r"one number for 'loss', found shape \(3,\)"):
+        fit(model, some_cells(8), validation=some_cells(3), epochs=1, progress=False)
+
+
+def test_what_a_model_raises_of_its_own_is_left_as_it_is():
+    with pytest.raises(ValueError, match=r"x: expected values in \[0, 1\] for head 'bce'"):
+        fit(Autoencoder(5, 2, (4,), head="bce"), some_cells(8), epochs=1, progress=False)
+    with pytest.raises(ValueError, match="to be within the support"):  # counts by hand, that are none
+        fit(SimplifiedSCVI(5, 2, (4,)), replace(some_cells(8), x=torch.full((8, 5), 0.5)), epochs=1, progress=False)
