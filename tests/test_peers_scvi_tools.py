@@ -23,7 +23,7 @@ from course_lib.analysis.posterior import (
     get_marginal_ll,
     get_normalized_expression,
 )
-from course_lib.data.cells import ONLY_BATCH
+from course_lib.data.columns import ONLY_BATCH
 from course_lib.models.scvi import SCVI
 from course_lib.peers.scvi_tools import from_scvi_tools
 from course_lib.probability.bounds import iwae

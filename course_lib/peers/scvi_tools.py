@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from course_lib.contexts import seeded
-from course_lib.data.cells import ONLY_BATCH
+from course_lib.data.columns import ONLY_BATCH
 from course_lib.models.scvi import SCVI, Dispersion, GeneLikelihood, LibraryPrior, Side
 from course_lib.networks import Trunk
 
