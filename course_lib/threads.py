@@ -28,7 +28,8 @@ def requested_threads() -> int:
             first = text.split(",")[0].strip()
             if not (first.isascii() and first.isdigit() and int(first) >= 1):
                 raise ValueError(
-                    f"{variable}: expected a whole number of threads, found {text!r}; set {variable}=1, or unset it."
+                    f"{variable}: expected a whole number of threads from 1, found {text!r}; "
+                    f"set {variable}=1, or unset it."
                 )
             return int(first)
     return 1

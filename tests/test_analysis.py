@@ -94,6 +94,7 @@ def test_a_vaes_latent_is_its_posterior_mean_and_its_reconstruction_the_decoders
     np.testing.assert_allclose(get_reconstruction(vae, cells), vae.decoder.to_mean(mean).detach(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_local_posteriors_reach_the_exact_optimum_where_it_is_known():
     torch.manual_seed(0)
     vae = VAE(6, n_latent=2, hidden=(8,), sigma=0.7)

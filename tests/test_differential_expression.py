@@ -417,6 +417,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the resource module is not there on Windows")
 @pytest.mark.parametrize("over, megabytes", [("means", 80), ("pairs", 150)])
 def test_memory_does_not_grow_with_cells_times_draws(over, megabytes):

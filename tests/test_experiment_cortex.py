@@ -105,6 +105,7 @@ def test_one_seed_runs_small_without_scvi_tools_and_repeats(small):
     assert not first.equals(cortex.run_seed(cells, labels, 2, peer=False, epochs=3))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("scvi") is None, reason="scvi-tools is not installed: pip install -e '.[test,peer]'"
 )

@@ -44,6 +44,7 @@ def test_the_latent_layer_and_the_output_are_linear():
     assert kinds == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="peak memory of one process is read from Linux's /proc"
 )

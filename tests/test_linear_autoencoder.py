@@ -38,7 +38,7 @@ def angle_to_pca(x: np.ndarray, bias: bool, epochs: int = 600) -> float:
     return largest_angle(model.weight.detach().numpy(), components)
 
 
-@pytest.mark.parametrize("mean, epochs", [(0.0, 600), (3.0, 3000)])
+@pytest.mark.parametrize("mean, epochs", [(0.0, 600), pytest.param(3.0, 3000, marks=pytest.mark.slow)])
 def test_the_subspace_is_pcas_within_one_degree(mean, epochs):
     assert angle_to_pca(data(mean), bias=True, epochs=epochs) < 1.0
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from mistakes import ROOT, Mistake, copy_with, outcome, part_of, read_mistakes
 
+pytestmark = pytest.mark.slow
 MISTAKES = read_mistakes()
 
 

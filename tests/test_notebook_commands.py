@@ -100,6 +100,7 @@ def test_the_others_go_on_after_a_file_that_is_no_notebook(
     assert bad_and_good[0].read_bytes() == b""
 
 
+@pytest.mark.slow
 def test_make_test_goes_on_after_a_file_that_is_no_notebook(bad_and_good):
     """nbval collects it with an error; pytest would stop there, and run nothing at all."""
     [line] = [line for line in (files.ROOT / "Makefile").read_text(encoding="utf-8").splitlines() if "--nbval" in line]
@@ -205,6 +206,7 @@ def test_an_error_of_another_kind_is_not_mistaken_for_a_closed_folder(tmp_path, 
         render.main(["--to", str(tmp_path), str(write_notebook(tmp_path / "09.ipynb", "1"))])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT that one process can send to another")
 def test_ctrl_c_ends_in_one_sentence_the_usual_status_and_the_file_as_it_was(tmp_path):
     begun = tmp_path / "begun"

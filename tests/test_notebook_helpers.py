@@ -170,7 +170,7 @@ def test_show_joins_the_lines_of_a_long_text(displayed):
 
 @pytest.mark.parametrize("alt", ["", "A plot", " " * 60, "x" * 39])
 def test_show_refuses_a_text_too_short_for_a_takeaway(alt, displayed):
-    with pytest.raises(ValueError, match=r"alt must say .* at least 40 characters, found"):
+    with pytest.raises(ValueError, match=r"alt: expected at least 40 characters .*, found"):
         style.show(line_figure(), alt=alt)
     assert displayed == []
 

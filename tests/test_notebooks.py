@@ -8,6 +8,7 @@ import pytest
 from course_lib.tooling.files import find_notebooks
 from course_lib.tooling.rules import RULES, Document, answers_run
 
+pytestmark = pytest.mark.slow
 NOTEBOOKS = find_notebooks()
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])

@@ -199,6 +199,7 @@ def test_memory_grows_with_the_counts_above_zero_only():
 # order
 
 
+@pytest.mark.slow
 @example(n_cells=2 * BUFFER, batch_size=128, seed=0)
 @example(n_cells=3 * BUFFER + 1, batch_size=128, seed=0)
 @example(n_cells=4 * BUFFER - 1, batch_size=100, seed=0)

@@ -19,6 +19,7 @@ def run_python(code: str, **variables: str) -> str:
     ).stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["import course_lib, torch", "import torch, course_lib"])
 @pytest.mark.parametrize(
     ("variables", "expected"),

@@ -20,6 +20,7 @@ print(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["import numba, course_lib", "import course_lib, numba"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_parallel_numba_loop_leaves_pytorchs_threads_alone(first, threads):

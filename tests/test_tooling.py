@@ -192,17 +192,20 @@ def test_a_failing_cell_is_named_with_its_line_and_its_error():
     assert list(run.seconds) == [1]
 
 
+@pytest.mark.slow
 def test_a_cell_that_hangs_is_stopped():
     run = execute.execute(notebook("import time; time.sleep(60)"), timeout=1)
     assert run.failure == "cell 2 of 2 (code cell 1), at: import time; time.sleep(60)\n    no end after 1 s"
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_reported():
     run = execute.execute(notebook("import os", "os._exit(1)"))
     assert run.failure is not None
     assert run.failure.startswith("cell 3 of 3 (code cell 2), at: os._exit(1)\n    the kernel died")
 
 
+@pytest.mark.slow
 def test_the_course_goes_on_after_a_failure_and_reports_it(tmp_path, capsys):
     paths = [tmp_path / "08_bad.ipynb", tmp_path / "09_good.ipynb"]
     nbformat.write(notebook("1 / 0"), paths[0])

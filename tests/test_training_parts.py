@@ -248,6 +248,7 @@ def test_the_last_text_says_how_the_run_ended_and_no_loss(arguments, text):
     assert outcome(*arguments) == text
 
 
+@pytest.mark.slow
 def test_in_jupyter_one_plain_output_is_updated_in_place_and_ends_in_the_same_text():
     source = """
 from course_lib.training.progress import Progress

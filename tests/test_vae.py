@@ -42,6 +42,7 @@ def test_the_mean_elbo_is_the_closed_form_and_below_the_exact_evidence():
     torch.testing.assert_close(iwae(weights), exact.evidence().log_prob(x), rtol=0, atol=0.15)
 
 
+@pytest.mark.slow
 def test_the_elbos_gradient_is_the_gradient_of_the_closed_form():
     vae, exact = a_linear_vae()
     x = exact.evidence().sample((3,))

@@ -93,8 +93,8 @@ def show(fig: Figure, alt: str) -> None:
     text = " ".join(alt.split())
     if len(text) < SHORTEST_ALT:
         raise ValueError(
-            f"alt must say what the figure shows and with which values in at least {SHORTEST_ALT} characters, "
-            f"found {len(text)}: {text!r}; write the takeaway, not the plot's name"
+            f"alt: expected at least {SHORTEST_ALT} characters that say what the figure shows and with which values, "
+            f"found {len(text)}: {text!r}; write the takeaway, not the plot's name."
         )
     drawn, picture = io.BytesIO(), io.BytesIO()
     fig.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.1)

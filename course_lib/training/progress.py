@@ -1,12 +1,10 @@
 """One line that says how far training is, updated in place, and that ends in the same text every run."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 SECONDS_BETWEEN_UPDATES = 0.25
 
@@ -38,7 +36,7 @@ class Progress:
             self._line(text, True)
         self._open = False
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
