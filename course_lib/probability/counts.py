@@ -3,19 +3,22 @@ r"""Count distributions: how likely is x, given what the decoder says?
 Axes: N cells, G genes. Parameters broadcast against each other and against the counts; the shapes shown are the usual
 ones. The letters are those of scVI: mean μ, inverse dispersion θ (variance μ + μ²/θ), and the logit of π for dropout.
 
-Two things about the numbers. A log-probability is a small difference of giants: at x = 100,000 the terms of the
-negative binomial are near a million and their sum is −7, more than single precision can resolve. And most counts are
-zero, where every term with a Γ function vanishes. So zeros are scored in the precision that came in, by one line, and
-only the counts above zero take the full formula, in double precision.
+Every likelihood stands here twice. ``textbook_…`` is the definition, one term of the equation a line; it is a small
+difference of giants, so only double precision has the digits for it. ``log_…`` takes the textbook in double precision,
+and in single, in which models train, the saddle-point form of ``saddle_point``: the same number without that loss.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid
+
+from course_lib.probability import saddle_point
+from course_lib.probability.saddle_point import Formula
 
 
 def log_poisson(x: Tensor, mu: Tensor) -> Tensor:
@@ -31,11 +34,7 @@ def log_poisson(x: Tensor, mu: Tensor) -> Tensor:
     -------
     (N, G) in nats, in the precision of ``mu``.
     """
-
-    def above_zero(x: Tensor, mu: Tensor) -> Tensor:
-        return x * torch.log(mu) - mu - torch.lgamma(x + 1)
-
-    return _where_counted(x, above_zero, mu, at_zero=-mu)
+    return _log_prob(saddle_point.POISSON, textbook_poisson, x, mu)
 
 
 def log_nb(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
@@ -51,9 +50,7 @@ def log_nb(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
     -------
     (N, G) in nats. Variance of the distribution: μ + μ²/θ; as θ → ∞ it becomes Poisson(μ).
     """
-    theta64 = theta.double()  # one copy: both log Γ meet in its gradient, which is a small difference of giants too
-    log_gamma_theta = torch.lgamma(theta64)  # (G,): once for each gene, not for each count
-    return _where_counted(x, _log_nb_above_zero, mu, theta64, log_gamma_theta, at_zero=_log_nb_zero(mu, theta))
+    return _log_prob(saddle_point.NB, textbook_nb, x, mu, theta)
 
 
 def log_zinb(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
@@ -74,35 +71,37 @@ def log_zinb(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
 
     Source: Lopez et al. 2018, Methods (https://doi.org/10.1038/s41592-018-0229-2).
     """
-
-    def above_zero(x: Tensor, zi_logits: Tensor, *nb: Tensor) -> Tensor:
-        return -softplus(zi_logits) + _log_nb_above_zero(x, *nb)  # log(1−π) = −softplus(logit π)
-
-    # π = e^l / (1+e^l) and 1−π = 1 / (1+e^l), so log(π + (1−π)NB(0)) = log(e^l + NB(0)) − log(1+e^l).
-    at_zero = torch.logaddexp(zi_logits, _log_nb_zero(mu, theta)) - softplus(zi_logits)
-    theta64 = theta.double()  # one copy, as in log_nb
-    return _where_counted(x, above_zero, zi_logits, mu, theta64, torch.lgamma(theta64), at_zero=at_zero)
+    return _log_prob(saddle_point.ZINB, textbook_zinb, x, mu, theta, zi_logits)
 
 
-def _log_nb_zero(mu: Tensor, theta: Tensor) -> Tensor:
-    return -theta * torch.log1p(mu / theta)  # θ log θ/(θ+μ), exact even where θ ≫ μ
+def textbook_poisson(x: Tensor, mu: Tensor) -> Tensor:
+    """The definition of ``log_poisson``, in the precision of what comes in."""
+    return torch.xlogy(x, mu) - mu - torch.lgamma(x + 1)
 
 
-def _log_nb_above_zero(x: Tensor, mu: Tensor, theta: Tensor, log_gamma_theta: Tensor) -> Tensor:
+def textbook_nb(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
+    """The definition of ``log_nb``, in the precision of what comes in."""
     return (
-        torch.lgamma(x + theta) - log_gamma_theta - torch.lgamma(x + 1)
+        torch.lgamma(x + theta) - torch.lgamma(theta) - torch.lgamma(x + 1)
         - theta * torch.log1p(mu / theta)  # θ log θ/(θ+μ)
-        - x * torch.log1p(theta / mu)  # x log μ/(θ+μ)
+        - torch.special.xlog1py(x, theta / mu)  # x log μ/(θ+μ)
     )  # fmt: skip
 
 
-def _where_counted(x: Tensor, formula: Callable[..., Tensor], *parameters: Tensor, at_zero: Tensor) -> Tensor:
-    """``at_zero`` where x = 0; elsewhere ``formula(x, *parameters)``, computed in double precision."""
-    at_zero, *values = torch.broadcast_tensors(at_zero, x, *parameters)
-    flat = [value.flatten() for value in values]
-    counted = flat[0].nonzero().squeeze(-1)  # positions of the counts above zero
-    above_zero = formula(*(value[counted].double() for value in flat))
-    return at_zero.flatten().index_put((counted,), above_zero.to(at_zero.dtype)).view_as(at_zero)
+def textbook_zinb(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
+    """The definition of ``log_zinb``, in the precision of what comes in."""
+    nb = textbook_nb(x, mu, theta)
+    # π = e^l / (1+e^l) and 1−π = 1 / (1+e^l), so log(π + (1−π)NB(0)) = log(e^l + NB(0)) + log(1−π).
+    log_kept = logsigmoid(-zi_logits)  # log(1−π)
+    return torch.where(x == 0, torch.logaddexp(zi_logits, nb), nb) + log_kept
+
+
+def _log_prob(formula: Formula, textbook: Callable[..., Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
+    """The saddle-point form in single precision, else the textbook in double; in the precision of the parameters."""
+    dtype = functools.reduce(torch.promote_types, (p.dtype for p in parameters))
+    if dtype == torch.float32:
+        return saddle_point.log_prob(formula, x, *parameters)
+    return textbook(x.double(), *(p.double() for p in parameters)).to(dtype)
 
 
 class _Counts(Distribution):
@@ -228,7 +227,7 @@ class ZeroInflatedNegativeBinomial(_Counts):
 
     def dropout_probability(self) -> Tensor:
         """P(put in by π, given that a zero was seen): π / (π + (1−π) NB(0)), (N, G)."""
-        return torch.sigmoid(self.zi_logits - _log_nb_zero(self.mu, self.theta))
+        return torch.sigmoid(self.zi_logits + self.theta * torch.log1p(self.mu / self.theta))  # NB(0) = (1+μ/θ)^−θ
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
