@@ -182,6 +182,24 @@ def test_log_probabilities_agree_with_scipy_in_double_precision():
     np.testing.assert_allclose(log_poisson(*ours[:2]).detach(), scipy.stats.poisson(mu).logpmf(x), rtol=1e-11)
 
 
+def test_log_probabilities_of_zinb_in_double_precision_agree_with_forty_digits():
+    points = corners([0, 1, 7, 3_000], MU, THETA[:5], LOGITS)
+    result = log_zinb(*columns(points, torch.float64))
+    np.testing.assert_allclose(result.detach(), by_mpmath(exact_zinb, points), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_zeros_keep_their_digits_where_theta_is_large(asked, route):
+    """In most cells most counts are zero, and expected to be: tiny numbers, of which each cell adds up thousands."""
+    points = corners([0], MU[:5], [3.0, 1e4, 1e6, 1e8])
+    x, mu, theta = columns(points)
+    mu.requires_grad_(asked)
+    with torch.set_grad_enabled(asked):
+        result = log_nb(x, mu, theta).detach()
+    digits = 1e-6 if saddle_point.DENSE > 1 else 1e-5
+    np.testing.assert_allclose(result, by_mpmath(exact_nb, points), rtol=digits, atol=2e-7)
+
+
 def test_nb_agrees_with_torch_whose_logits_are_log_mu_minus_log_theta():
     x, mu, theta = (column.detach() for column in columns(corners(range(60), [0.01, 1.0, 40.0], [0.1, 2.0, 500.0])))
     x, mu, theta = x.double(), mu.double(), theta.double()
