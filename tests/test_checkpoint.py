@@ -12,24 +12,18 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small import random_cells, same_weights, weights_of
 from torch import nn
 
-from course_lib.data.cells import Cells
 from course_lib.training import checkpoint as checkpoint_module
 from course_lib.training import fit
 
 
 class Killed(BaseException):
     """The process dies here."""
-
-
-def random_cells(n, seed):
-    x = torch.from_numpy(np.random.default_rng(seed).normal(size=(n, 5)).astype(np.float32))
-    return Cells(x, torch.zeros(n, dtype=torch.int64), tuple("abcde"), ("all",))
 
 
 CELLS, VALIDATION = random_cells(33, seed=0), random_cells(13, seed=1)
@@ -67,7 +61,7 @@ def new_model(seed=0, **arguments):
 def train(model, folder=None, cells=CELLS, validation=VALIDATION, **changes):
     arguments = {"epochs": 30, "batch_size": 8, "lr": 0.03, "kl_warmup": 3, "patience": 4, "progress": False, **changes}
     history = fit(model, cells, validation=validation, checkpoint=folder, **arguments)
-    return history, {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    return history, weights_of(model)
 
 
 def assert_same_run(one, other):
@@ -151,7 +145,8 @@ def test_a_run_can_be_made_longer(tmp_path):
 
 def test_other_dtypes_and_paths_given_as_text_work_too(tmp_path):
     def cells(n, seed):
-        return Cells(random_cells(n, seed).x.double(), torch.zeros(n, dtype=torch.int64), tuple("abcde"), ("all",))
+        single = random_cells(n, seed=seed)
+        return replace(single, x=single.x.double())
 
     arguments = {"cells": cells(33, 0), "validation": cells(13, 1), "epochs": 4}
     whole = train(new_model().double(), **arguments)
@@ -397,11 +392,11 @@ def both(**changes):
 def test_resuming_with_other_settings_or_data_says_which(tmp_path, changes, message):
     train(new_model(), tmp_path, epochs=3)
     model = new_model()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    before = weights_of(model)
     with pytest.raises(ValueError, match=message) as caught:
         train(model, tmp_path, epochs=4, **changes)
     assert str(caught.value).count(" in the checkpoint, ") == (2 if "number" in message else 1)  # and nothing else
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert same_weights(weights_of(model), before)
 
 
 @pytest.mark.parametrize(
@@ -445,11 +440,11 @@ def test_another_version_or_number_of_threads_is_announced(tmp_path):
 def refused(folder, message):
     """Nothing is loaded, nothing is deleted, and the way out is named."""
     before, model = sorted(os.listdir(folder)), new_model(killed_in=1)
-    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    weights = weights_of(model)
     with pytest.raises(ValueError, match=message) as caught:
         train(model, folder, epochs=4)
     assert f"Delete {folder / 'checkpoint.json'} to start afresh, or choose another folder" in str(caught.value)
-    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    assert same_weights(weights_of(model), weights)
     assert sorted(os.listdir(folder)) == before
 
 

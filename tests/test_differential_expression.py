@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import norm
+from small import cells_by_hand
 from torch.distributions import Independent, Normal
 
 from course_lib.analysis import differential_expression as de
 from course_lib.analysis.differential_expression import default_pseudocount, differential_expression
 from course_lib.analysis.gate import cells_for
 from course_lib.analysis.groups import group_masks, group_positions
-from course_lib.data.cells import Cells
 from course_lib.data.scvi_process import simulate
 from course_lib.models.scvi import SCVI
 from course_lib.probability.counts import Poisson
@@ -55,7 +55,7 @@ PROFILE1, PROFILE2 = torch.tensor([5.0, 4.0, 8.0, 6.0]), torch.tensor([4.0, 4.0,
 def cells(model):
     """Ten cells of one profile, twenty of another; within a group all alike."""
     x = torch.cat([PROFILE1.expand(10, -1), PROFILE2.expand(20, -1)])
-    return Cells(x, torch.zeros(N, dtype=torch.int64), model.genes, model.batches)
+    return cells_by_hand(x, genes=model.genes, batches=model.batches)
 
 
 GROUP1, GROUP2 = np.arange(10), np.arange(10, 30)
@@ -118,7 +118,7 @@ def test_summaries_of_the_change_are_those_of_its_distribution(model, cells):
 def spread_cells(model):
     """Cells that differ within their group, and a posterior so narrow that ρ is x: only pairs are left to chance."""
     x = torch.from_numpy(np.random.default_rng(3).integers(1, 9, (N, G)).astype(np.float32))
-    return Cells(x, torch.zeros(N, dtype=torch.int64), model.genes, model.batches)
+    return cells_by_hand(x, genes=model.genes, batches=model.batches)
 
 
 def test_over_pairs_is_the_fraction_of_all_pairs(model, spread_cells):
@@ -204,7 +204,7 @@ def two_batches():
     """The same cells, but group 1 lies in batch 0 and group 2 in batch 1, where the decoder gives 1.5 times as much."""
     model = KnownPosterior(n_batches=2)
     x = torch.full((N, G), 6.0)
-    return model, Cells(x, torch.tensor([0] * 10 + [1] * 20), model.genes, model.batches)
+    return model, cells_by_hand(x, [0] * 10 + [1] * 20, model.genes, model.batches)
 
 
 @pytest.mark.parametrize("over", ["means", "pairs"])
@@ -225,7 +225,7 @@ def test_at_the_default_pseudocount_counting_noise_of_the_change_is_an_eighth_an
     rng = np.random.default_rng(0)
     n1, n2, per_cell = 200, 500, 1000  # cells, and molecules a cell
     x = torch.full((n1 + n2, 1), float(per_cell))
-    cells = Cells(x, torch.zeros(n1 + n2, dtype=torch.int64), ("g",), ("all cells",))
+    cells = cells_by_hand(x)
     c = default_pseudocount(cells, np.arange(n1), np.arange(n1, n1 + n2))
     t1, t2 = n1 * per_cell, n2 * per_cell
     spread = {}

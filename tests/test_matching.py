@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
+from small import same_weights, weights_of
 
 from course_lib.analysis.gate import cells_for
 from course_lib.analysis.latent import get_latent_representation, get_reconstruction
@@ -121,10 +122,6 @@ def some_models():
     ]
 
 
-def weights(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
 PERMUTED = cells_of("a", "b", "c", "a", genes=("g2", "g1", "g3"))
 
 
@@ -132,14 +129,14 @@ PERMUTED = cells_of("a", "b", "c", "a", genes=("g2", "g1", "g3"))
 def test_every_trained_model_refuses_permuted_genes_in_training_and_afterwards(model):
     fit(model, ABC, epochs=1, progress=False)
     assert model.genes == GENES
-    trained = weights(model)
+    trained = weights_of(model)
     with pytest.raises(ValueError, match="cells: the 3 genes of the model in another order"):
         fit(model, PERMUTED, epochs=1, progress=False)
     for ask in (get_latent_representation, get_reconstruction):
         if not (isinstance(model, SCVI | SimplifiedSCVI) and ask is get_reconstruction):
             with pytest.raises(ValueError, match="another order"):
                 ask(model, PERMUTED)
-    assert all(torch.equal(tensor, trained[name]) for name, tensor in model.state_dict().items())
+    assert same_weights(weights_of(model), trained)
     fit(model, ABC, epochs=1, progress=False)  # and more of its own cells are welcome
 
 
@@ -158,10 +155,10 @@ def test_a_model_that_was_refused_cells_remembers_nothing_of_them():
 )
 def test_a_named_model_trains_on_no_other_cells(cells):
     model = SCVI(GENES, ("a", "b", "c"), library_prior=None, n_latent=2, hidden=(4,))
-    before = weights(model)
+    before = weights_of(model)
     with pytest.raises(ValueError, match=r"^cells: "):
         fit(model, cells, epochs=1, progress=False)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert same_weights(weights_of(model), before)
 
 
 def test_batches_coded_anew_for_validation_are_refused_and_the_remedies_hold():

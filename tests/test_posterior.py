@@ -1,10 +1,13 @@
 """What a trained scVI says about cells: against NumPy, quadrature, and its own distribution."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
 import torch
+from small import cells_by_hand, weights_in_numpy
 from torch import nn
 
 from course_lib.analysis import posterior
@@ -47,13 +50,13 @@ def a_model(library_prior: LibraryPrior | None = PRIOR, n_latent: int = 2, gene_
 
 
 def some_cells(n: int = 7) -> Cells:
-    x = torch.from_numpy(np.random.default_rng(0).poisson(3, (n, len(GENES)))).float() + 1
-    return Cells(x, torch.arange(n) % 3, GENES, BATCHES)
+    x = np.random.default_rng(0).poisson(3, (n, len(GENES))) + 1
+    return cells_by_hand(x, torch.arange(n) % 3, GENES, BATCHES)
 
 
 def rho_by_hand(model, z, batch):
     """ρ in NumPy: (N, L) and (N,) to (N, G)."""
-    weights = {name: value.detach().double().numpy() for name, value in model.state_dict().items()}
+    weights = weights_in_numpy(model)
     h = np.concatenate([z, np.eye(3)[batch]], axis=1)
     h = np.maximum(h @ weights["decoder.trunk.0.weight"].T + weights["decoder.trunk.0.bias"], 0)
     return scipy.special.softmax(h @ weights["decoder.to_rho.weight"].T + weights["decoder.to_rho.bias"], axis=1)
@@ -258,9 +261,9 @@ def test_models_answer_in_evaluation_mode_and_return_to_the_mode_they_were_in(na
 def test_cells_of_other_genes_or_batches_are_refused(name):
     model, cells = a_model(), some_cells()
     with pytest.raises(ValueError, match="cells: the model's 5 genes in another order, first 'a'"):
-        EVERY[name](model, Cells(cells.x, cells.batch, tuple("bacde"), BATCHES))
+        EVERY[name](model, replace(cells, genes=tuple("bacde")))
     with pytest.raises(ValueError, match="cells: the model numbers the batches"):
-        EVERY[name](model, Cells(cells.x, cells.batch, GENES, ("second", "first", "third")))
+        EVERY[name](model, replace(cells, batches=("second", "first", "third")))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Full scVI: its terms by hand, its bound against evidence by quadrature, its priors, and what it learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas
 import pytest
@@ -7,6 +9,7 @@ import scipy.integrate
 import scipy.special
 import scipy.stats
 import torch
+from small import cells_by_hand, weights_in_numpy, weights_of
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
@@ -64,7 +67,7 @@ def some_cells(n: int = 5, dtype: torch.dtype = torch.float32) -> Cells:
 
 def by_hand(model: SCVI, cells: Cells, z, log_library):
     """What the model's words say, in NumPy and SciPy: moments of both q, ρ, and log p(x∣z, ℓ, s)."""
-    weights = {name: value.detach().double().numpy() for name, value in model.state_dict().items()}
+    weights = weights_in_numpy(model)
 
     def affine(name, h):
         return h @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
@@ -230,19 +233,19 @@ def test_the_encoder_of_the_library_starts_near_the_prior():
 
 def test_rho_starts_at_the_mean_profile_of_the_cells_and_nothing_else_moves():
     x = torch.tensor([[999.0, 0.0, 9.0], [1000.0, 0.0, 90.0]])  # with a molecule for each gene: 2000, 1, 100
-    cells = Cells(x, torch.tensor([0, 0]), ("a", "b", "c"), ("all cells",))
+    cells = cells_by_hand(x)
     model = SCVI(cells.genes, library_prior=None, n_latent=2)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
+    before = weights_of(model)
     start_at_profile(model.decoder, cells)
     start = model.decoder.to_rho.bias.softmax(-1)
     np.testing.assert_allclose(start.detach(), np.array([2000, 1, 100]) / 2101, rtol=1e-5)
-    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {name for name, value in weights_of(model).items() if not torch.equal(value, before[name])}
     assert moved == {"decoder.to_rho.bias"}
 
 
 def cells_with_totals(*totals: int, batches: int = 1) -> Cells:
     x = torch.tensor([[float(total), 0.0] for total in totals])
-    return Cells(x, torch.arange(len(totals)) % batches, ("a", "b"), tuple("rst"[:batches]))
+    return cells_by_hand(x, torch.arange(len(totals)) % batches, batches="rst"[:batches])
 
 
 @pytest.mark.parametrize(
@@ -275,7 +278,7 @@ def test_loading_a_state_leaves_the_prior_that_another_model_was_built_with():
 
 def test_the_decoder_sees_the_batch_and_the_encoders_do_not():
     model, cells = a_model(), some_cells()
-    elsewhere = Cells(cells.x, (cells.batch + 1) % 3, cells.genes, cells.batches)
+    elsewhere = replace(cells, batch=(cells.batch + 1) % 3)
     z = torch.randn(5, 2)
     here, there = (model.decode(z, log_total(c.x), c.batch).base_dist for c in (cells, elsewhere))
     assert bool(((here.mu - there.mu).abs().sum(1) > 1e-3).all())

@@ -1,10 +1,13 @@
 """Simplified scVI: its terms by hand, its bound against exact evidence, and what it learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
 import torch
+from small import weights_in_numpy
 from torch.distributions import Normal
 
 from course_lib.data.cells import Cells, cells_from_counts, log_total
@@ -35,7 +38,7 @@ def some_cells(n: int = 4, n_genes: int = 6) -> Cells:
 
 def by_hand(model, x, z):
     """What the model's words say, in NumPy and SciPy: the mean and deviation of q, ρ, and log p(x∣z, ℓ)."""
-    weights = {name: value.detach().double().numpy() for name, value in model.state_dict().items()}
+    weights = weights_in_numpy(model)
 
     def affine(name, h):
         return h @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
@@ -76,7 +79,7 @@ def test_the_bound_tightens_to_the_exact_evidence():
     """One latent dimension: the evidence is an integral over a line."""
     model, grid = a_model(n_latent=1).double(), Grid()
     cells = some_cells()
-    cells = Cells(cells.x.double(), cells.batch, cells.genes, cells.batches)
+    cells = replace(cells, x=cells.x.double())
     torch.manual_seed(1)
     with torch.no_grad():
         z = grid.z.view(-1, 1, 1)

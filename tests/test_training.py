@@ -11,32 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small import cells_by_hand, random_cells, same_weights, weights_of
 from torch import nn
 
 from course_lib import training as package
-from course_lib.data.cells import Cells
 from course_lib.models.scvi_simplified import SimplifiedSCVI
 from course_lib.models.vae import VAE
 from course_lib.training import TrainingDiverged, fit
 from course_lib.training.fit import learning_rate_at
 from course_lib.training.stopping import EarlyStopping
-
-
-def make_cells(x):
-    x = torch.as_tensor(np.asarray(x), dtype=torch.float32)
-    return Cells(x, torch.zeros(len(x), dtype=torch.int64), tuple(f"g{j}" for j in range(x.shape[1])), ("all",))
-
-
-def random_cells(n, n_genes=5, seed=0):
-    return make_cells(np.random.default_rng(seed).normal(size=(n, n_genes)))
-
-
-def weights(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def same_weights(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 class Regression(nn.Module):
@@ -167,7 +150,7 @@ def test_same_seed_same_weights_to_the_last_bit_and_another_seed_others():
     def train(seed, callers_seed):
         torch.manual_seed(callers_seed)  # must not matter
         history = fit(model := Noisy(), random_cells(30), epochs=3, batch_size=8, seed=seed, progress=False)
-        return weights(model), history
+        return weights_of(model), history
 
     (a, history_a), (b, history_b), (c, _) = train(0, 1), train(0, 2), train(1, 1)
     assert same_weights(a, b)
@@ -202,7 +185,7 @@ def test_fit_leaves_the_callers_random_numbers_alone():
 def test_validation_does_not_change_what_is_trained():
     fit(without := Noisy(), random_cells(30), epochs=3, batch_size=8, progress=False)
     fit(with_it := Noisy(), random_cells(30), validation=random_cells(9), epochs=3, batch_size=8, progress=False)
-    assert same_weights(weights(without), weights(with_it))
+    assert same_weights(weights_of(without), weights_of(with_it))
 
 
 def test_one_leftover_cell_does_not_crash_batchnorm():
@@ -295,7 +278,7 @@ def fail_in_call(model, n, error):
     def failing(cells, kl_weight=1.0):
         calls.append(1)
         if len(calls) == n:
-            seen.append(weights(model))
+            seen.append(weights_of(model))
             raise error
         return loss(cells, kl_weight)
 
@@ -317,7 +300,7 @@ def test_an_interrupt_returns_the_finished_epochs_and_the_model_as_trained_so_fa
     seen = fail_in_call(model, 11, KeyboardInterrupt())  # 4 minibatches an epoch: the third of epoch 3
     history = fit(model, cells, epochs=5, batch_size=8)
     pd.testing.assert_frame_equal(history, whole.loc[:2], check_exact=True)
-    assert same_weights(weights(model), seen[0])
+    assert same_weights(weights_of(model), seen[0])
     assert not model.training
     assert capsys.readouterr().err == "interrupted after 2 of 5 epochs; the model is as trained so far\n"
 
@@ -362,12 +345,12 @@ def test_ctrl_c_in_the_first_second_of_a_session_is_an_interrupt_as_any_other():
 
 def test_a_nan_stops_before_the_step_and_says_where_and_why():
     x = np.random.default_rng(0).normal(size=(32, 5))
-    cells, model = make_cells(x), Regression(5)
+    cells, model = cells_by_hand(x), Regression(5)
     snapshots, loss, calls = [], model.loss, []
 
     def spoiled(minibatch, kl_weight=1.0):
         calls.append(1)
-        snapshots.append(weights(model))
+        snapshots.append(weights_of(model))
         terms = loss(minibatch, kl_weight)
         return terms if len(calls) < 7 else {"loss": terms["loss"] * torch.nan, "reconstruction": terms["loss"]}
 
@@ -378,7 +361,7 @@ def test_a_nan_stops_before_the_step_and_says_where_and_why():
     assert "diverged in epoch 2, minibatch 3: the loss is not finite: loss = nan, reconstruction = " in message
     for cause in ("learning rate", "raw counts where the model expects log values", "library size is 0", "NaN"):
         assert cause in message
-    assert same_weights(weights(model), snapshots[-1])
+    assert same_weights(weights_of(model), snapshots[-1])
     assert not same_weights(snapshots[-1], snapshots[0])
     assert not model.training
 
@@ -389,14 +372,16 @@ def test_bad_data_stop_the_run(bad):
     x[13, 2] = bad
     model = Regression(5)
     with pytest.raises(TrainingDiverged, match="in epoch 1, minibatch"):
-        fit(model, make_cells(x), epochs=2, batch_size=8, progress=False)
+        fit(model, cells_by_hand(x), epochs=2, batch_size=8, progress=False)
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
     assert issubclass(TrainingDiverged, FloatingPointError)
 
 
 def test_bad_validation_data_are_named():
     with pytest.raises(TrainingDiverged, match="on the validation cells after epoch 1"):
-        fit(Regression(5), random_cells(32), epochs=2, validation=make_cells(np.full((4, 5), np.nan)), progress=False)
+        fit(
+            Regression(5), random_cells(32), epochs=2, validation=cells_by_hand(np.full((4, 5), np.nan)), progress=False
+        )
 
 
 def test_a_learning_rate_too_high_ends_in_the_same_message():
@@ -414,13 +399,13 @@ def test_a_finite_loss_with_an_infinite_gradient_stops_before_the_step():
             return {"loss": (self.linear.weight - self.linear.weight.detach()).square().sum().sqrt()}  # √0
 
     model = Root(5)
-    before = weights(model)
+    before = weights_of(model)
     with pytest.raises(TrainingDiverged, match=r"in epoch 1.*finite \(0\) but its gradient is not, in linear\.weight"):
         fit(model, random_cells(32), epochs=2, progress=False)
-    assert same_weights(weights(model), before)
+    assert same_weights(weights_of(model), before)
 
 
-COUNTS = replace(make_cells(np.random.default_rng(0).poisson(3.0, (200, 20)) + 1), counts=True)
+COUNTS = replace(cells_by_hand(np.random.default_rng(0).poisson(3.0, (200, 20)) + 1), counts=True)
 
 
 @pytest.mark.parametrize("model, lr", [(SimplifiedSCVI, 0.3), (SimplifiedSCVI, 30.0), (VAE, 3.0), (VAE, 30.0)])
@@ -485,18 +470,18 @@ def test_running_averages_see_nothing_of_the_minibatch_that_diverged(spoiled):
     model = Noisy()
     if spoiled == "weights":
         model.encoder[0].weight.data[:] = 3e38
-    before = weights(model)
+    before = weights_of(model)
     with pytest.raises(TrainingDiverged, match="in epoch 1, minibatch 1"):
-        fit(model, make_cells(x), epochs=2, batch_size=8, progress=False)
-    assert same_weights(weights(model), before)
+        fit(model, cells_by_hand(x), epochs=2, batch_size=8, progress=False)
+    assert same_weights(weights_of(model), before)
 
 
 def test_an_interrupt_in_the_middle_of_a_loss_leaves_the_running_averages_as_before_it():
     model = Noisy()
-    before = weights(model)
+    before = weights_of(model)
     model.decoder.forward = fail_with(KeyboardInterrupt())  # after the encoder's BatchNorm has seen the cells
     fit(model, random_cells(32), epochs=1, progress=False)
-    assert same_weights(weights(model), before)
+    assert same_weights(weights_of(model), before)
 
 
 # Wherever it runs
@@ -510,7 +495,7 @@ def test_a_model_trained_on_a_gpu_comes_back():
         model, cells = Noisy(), random_cells(64)
         fit(model, cells, epochs=3, validation=cells, patience=5, batch_size=8, device="cuda", progress=False)
         assert {tensor.device.type for tensor in model.state_dict().values()} == {"cpu"}
-        runs.append(weights(model))
+        runs.append(weights_of(model))
     for name in runs[0]:
         torch.testing.assert_close(runs[0][name], runs[1][name])
     assert torch.equal(torch.cuda.get_rng_state(), callers_stream)
@@ -524,7 +509,7 @@ def test_numpy_numbers_are_as_good_as_pythons(tmp_path):
         fit(a := Noisy(), cells, validation=cells, checkpoint=tmp_path, **arguments, **numbers, progress=False)
     same = {"epochs": 2, "batch_size": 8, "seed": 3, "patience": 2, "kl_weight": 0.5}
     fit(b := Noisy(), cells, validation=cells, **same, progress=False)
-    assert same_weights(weights(a), weights(b))
+    assert same_weights(weights_of(a), weights_of(b))
 
 
 def test_training_imports_no_model_and_no_analysis():
