@@ -260,7 +260,7 @@ def test_models_answer_in_evaluation_mode_and_return_to_the_mode_they_were_in(na
 @pytest.mark.parametrize("name", EVERY)
 def test_cells_of_other_genes_or_batches_are_refused(name):
     model, cells = a_model(), some_cells()
-    with pytest.raises(ValueError, match="cells: the model's 5 genes in another order, first 'a'"):
+    with pytest.raises(ValueError, match="cells: the 5 genes of the model in another order, first 'a'"):
         EVERY[name](model, replace(cells, genes=tuple("bacde")))
     with pytest.raises(ValueError, match="cells: the model numbers the batches"):
         EVERY[name](model, replace(cells, batches=("second", "first", "third")))
