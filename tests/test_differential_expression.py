@@ -386,7 +386,7 @@ def test_settings_out_of_range_are_refused(model, cells, settings, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"genes": ("g1", "g0", "g2", "g3")}, "4 genes of the model in another order, first 'g0' at column 1 instead of 0"),
+        ({"genes": ("g1", "g0", "g2", "g3")}, "of the model in another order, first 'g0' at column 1 instead of 0"),
         ({"genes": ("g0", "g1", "g2", "other")}, "1 missing, first 'g3'"),
         ({"batches": ("run 7",)}, "the model numbers the batches"),
     ],
