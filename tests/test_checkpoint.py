@@ -383,7 +383,7 @@ def both(**changes):
         ({"validation": random_cells(14, seed=1)}, "number of validation cells: 13 in the checkpoint, 14 now"),
         ({"validation": random_cells(13, seed=5)}, "content of validation: "),
         (both(genes=tuple("abcdf")), "names of genes: .* in the checkpoint, "),
-        (both(batches=("ALL",)), r"batches: \['all'\] in the checkpoint, \['ALL'\] now"),
+        (both(batches=("ALL",)), r"batches: \['all cells'\] in the checkpoint, \['ALL'\] now"),
         (both(labels=("T cell",)), r"labels: \[\] in the checkpoint, \['T cell'\] now"),
         ({"cells": replace(CELLS, batch=1 - CELLS.batch)}, "content of cells: "),
         ({"cells": replace(CELLS, label=torch.zeros(33, dtype=torch.int64))}, "content of cells: "),
