@@ -29,6 +29,11 @@ def test_environment_yml_names_every_declared_package_and_says_that_it_is_untest
     assert "UNTESTED" in text
 
 
+def test_no_package_is_declared_twice():
+    names = [canonicalize_name(r.name) for r in environment.declared_requirements(ROOT, *environment.all_extras(ROOT))]
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_constraints_pin_every_declared_package_inside_its_range():
     pins = environment.pinned_versions(ROOT)
     requirements = environment.declared_requirements(ROOT, *environment.all_extras(ROOT))
