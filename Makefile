@@ -14,7 +14,7 @@ LAB_OPTIONS ?=
 
 VENV := .venv
 RUN := $(VENV)/bin/python -m
-# Written last: an environment without it is half made, one older than what it was made from is out of date.
+# Written last, with whose it is: an environment without it is half made, one older than what it was made from is out of date.
 COMPLETE := $(VENV)/.complete
 # A folder, which of two makes only one can make: the other would clear the environment under its hands.
 LOCK := $(VENV).lock
@@ -81,6 +81,8 @@ $(COMPLETE): pyproject.toml constraints.txt
 	trap 'rmdir $(LOCK)' EXIT; trap 'exit 130' HUP INT TERM; \
 	[ ! -e $(VENV) ] || [ -f $(VENV)/pyvenv.cfg ] || rmdir $(VENV) 2>/dev/null || { \
 		echo "$(VENV) holds something that is no environment, and would be cleared: move it elsewhere."; exit 1; }; \
+	owner=$$(cat $(COMPLETE) 2>/dev/null); [ "$${owner:-$$(pwd)}" = "$$(pwd)" ] || [ ! -d "$$owner" ] || { \
+		echo "$(VENV) is the environment of the clone in $$owner, and would be cleared: take one of your own."; exit 1; }; \
 	echo "Making the environment in $(VENV): some minutes, once."; \
 	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make environments. On Debian and Ubuntu:  sudo apt install python3-venv"; exit 1; }; \
@@ -88,4 +90,4 @@ $(COMPLETE): pyproject.toml constraints.txt
 	$(RUN) pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch; \
 	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer]'; \
 	$(RUN) pip check; \
-	touch $@
+	pwd > $@

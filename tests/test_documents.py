@@ -4,7 +4,10 @@ import importlib.util
 import json
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
+from anndata import AnnData
 from test_layers import LAYERS
 from test_makefile import phony_targets
 
@@ -57,6 +60,16 @@ def test_the_table_of_rooms_is_the_order_that_is_watched():
 def test_the_first_release_in_the_changelog_is_the_version_of_the_library():
     headings = re.findall(r"^## (\S+)", text_of("CHANGELOG.md"), re.MULTILINE)
     assert next(heading for heading in headings if heading != "Unreleased:") == course_lib.__version__
+
+
+def test_the_readmes_lines_run_on_cells_of_your_own():
+    [lines] = re.findall(r"```python\n(.*?)```", text_of("README.md"), re.DOTALL)
+    counts = np.random.default_rng(0).poisson(3.0, (40, 12))
+    obs = pd.DataFrame({"batch": ["one", "two"] * 20}, index=[f"cell {n}" for n in range(40)])
+    adata = AnnData(counts, obs, pd.DataFrame(index=[f"gene {g}" for g in range(12)]))
+    exec(lines.replace("epochs=100", "epochs=2, progress=False"), {"adata": adata})
+    assert adata.obsm["X_scVI"].shape == (40, 10)
+    assert adata.layers["scvi_normalized"].shape == (40, 12)
 
 
 def test_the_hooks_call_what_the_environment_holds():

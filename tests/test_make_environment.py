@@ -163,3 +163,18 @@ def test_only_an_environment_is_ever_cleared(clone):
     assert not locked(clone)
     (clone / ".venv" / "thesis.txt").unlink()
     assert make(clone, "env")[0] == 0
+
+
+def test_the_environment_of_another_clone_is_not_cleared_unless_that_clone_is_gone(clone, tmp_path):
+    assert make(clone, "env")[0] == 0
+    other = tmp_path / "the other"
+    shutil.copytree(clone, other, ignore=shutil.ignore_patterns(".venv"))
+    os.utime(clone / ".venv" / ".complete", (0, 0))  # out of date for both
+    (tmp_path / "shared").symlink_to(clone / ".venv")
+    status, said = make(other, "env", f"VENV={tmp_path}/shared")
+    assert status != 0
+    assert f"is the environment of the clone in {clone}, and would be cleared" in said
+    assert make(clone, "env")[0] == 0
+    os.utime(clone / ".venv" / ".complete", (0, 0))
+    clone.rename(tmp_path / "moved")
+    assert make(tmp_path / "moved", "env")[0] == 0

@@ -66,7 +66,7 @@ def test_each_target_makes_the_environment_first_and_torch_first_within_it(targe
         plan.find(f"-m venv --clear {tmp_path}/env"),
         plan.find("--extra-index-url https://index.example/cpu -c constraints.txt torch"),
         plan.find("-e '.[test,peer]'"),
-        plan.find(f"touch {tmp_path}/env/.complete"),
+        plan.find(f"pwd > {tmp_path}/env/.complete"),
     ]
     assert -1 not in steps
     assert steps == sorted(steps)
