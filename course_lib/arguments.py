@@ -1,4 +1,4 @@
-"""What a constructor is given, checked before anything is built: kinds first, then ranges.
+"""What a constructor or a question is given, checked before anything is done: kinds first, then ranges.
 
 Each function returns the value as a plain Python one, or raises TypeError (another kind) or ValueError (a value that
 cannot be) with the argument's name, what was expected and what was found.
@@ -14,13 +14,27 @@ import numpy as np
 T = TypeVar("T")
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """A whole number ≥ ``least``: Python's or NumPy's, neither 10.0 nor True."""
+def whole_number(name: str, value: Any, least: int = 1, most: int | None = None, why: str = "") -> int:
+    """A whole number ≥ ``least``, or from it to ``most``, which is what ``why`` says: neither 10.0 nor True."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name}: expected a whole number such as 10, found {value!r:.60}.")
-    if value < least:
-        raise ValueError(f"{name}: expected a whole number ≥ {least}, found {value}.")
-    return int(value)
+    number = int(value)
+    if number < least or (most is not None and number > most):
+        allowed = f"≥ {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name}: expected a whole number {allowed}{', ' if why else ''}{why}, found {number}.")
+    return number
+
+
+def seed_number(value: Any) -> int:
+    """A seed that PyTorch, NumPy and scikit-learn all take: a whole number from 0 to 2³² − 1."""
+    return whole_number("seed", value, 0, 2**32 - 1)
+
+
+def text(name: str, value: Any) -> str:
+    """A string that says something."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{name}: expected a name, found {value!r:.60}.")
+    return value
 
 
 def widths(name: str, values: Any, least_layers: int = 1) -> tuple[int, ...]:
@@ -59,6 +73,13 @@ def positive(name: str, value: Any) -> float:
     """A finite number > 0."""
     if real_number(name, value) <= 0:
         raise ValueError(f"{name}: expected a number > 0, found {value}.")
+    return float(value)
+
+
+def not_negative(name: str, value: Any) -> float:
+    """A finite number ≥ 0."""
+    if real_number(name, value) < 0:
+        raise ValueError(f"{name}: expected a number ≥ 0, found {value}.")
     return float(value)
 
 

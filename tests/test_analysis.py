@@ -13,8 +13,10 @@ from course_lib.analysis.latent import get_latent_representation, get_reconstruc
 from course_lib.analysis.mixing import label_knn_accuracy
 from course_lib.analysis.reconstruction import largest_angle, pca_variance_explained, variance_explained
 from course_lib.contexts import evaluating
-from course_lib.data.cells import cells_from_expression
+from course_lib.data.cells import cells_from_counts, cells_from_expression
 from course_lib.models.autoencoder import Autoencoder
+from course_lib.models.scvi import SCVI
+from course_lib.models.scvi_simplified import SimplifiedSCVI
 from course_lib.models.vae import VAE
 from course_lib.probability.linear_gaussian import LinearGaussian
 
@@ -25,6 +27,14 @@ def test_pca_explains_the_share_of_its_eigenvalues_on_its_own_training_data():
     x = RNG.normal(size=(300, 6)) * [5, 3, 2, 1, 1, 1]
     expected = PCA(2).fit(x).explained_variance_ratio_.sum()
     assert pca_variance_explained(x, x, 2) == pytest.approx(expected, rel=1e-10)
+
+
+def test_pca_is_judged_against_the_mean_of_the_training_cells():
+    """One component along the first axis; test cells that lie off it by 1, and the training mean by 2 from theirs."""
+    train = np.array([[-3.0, 0], [3, 0], [-3, 0], [3, 0]])
+    test = np.array([[1.0, 1], [3, 1]])
+    # left over: 1 + 1; around the training mean (0, 0): 1 + 1 + 9 + 1; around the test mean it would be 2
+    assert pca_variance_explained(train, test, 1) == pytest.approx(1 - 2 / 12)
 
 
 def test_the_mean_explains_nothing_and_the_data_explain_everything():
@@ -87,11 +97,36 @@ def test_latents_are_asked_in_evaluation_mode_and_the_mode_comes_back():
         assert not torch.is_grad_enabled()
 
 
+def test_reconstructions_are_asked_in_evaluation_mode_too():
+    torch.manual_seed(0)
+    model, cells = Autoencoder(8, 2, (6,), dropout=0.5).train(), cells_from_expression(torch.randn(10, 8))
+    first = get_reconstruction(model, cells)
+    np.testing.assert_array_equal(first, get_reconstruction(model, cells))
+    assert model.training
+    np.testing.assert_allclose(first, model.eval()(cells.x).detach(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_vaes_latent_is_its_posterior_mean_and_its_reconstruction_the_decoders_mean():
     vae, cells = VAE(8, 2, (6,)), cells_from_expression(torch.randn(10, 8))
     mean = vae.encode(cells.x).mean
     np.testing.assert_allclose(get_latent_representation(vae, cells), mean.detach())
     np.testing.assert_allclose(get_reconstruction(vae, cells), vae.decoder.to_mean(mean).detach(), rtol=1e-6)
+
+
+def test_local_posteriors_are_fitted_in_evaluation_mode_from_a_seed_of_their_own():
+    class WithDropout(VAE):
+        def encode(self, x):
+            return super().encode(nn.functional.dropout(x, training=self.training))
+
+    torch.manual_seed(0)
+    vae, cells = WithDropout(6, 2, (4,)).train(), cells_from_expression(torch.randn(5, 6))
+    state = torch.get_rng_state()
+    first = fit_local_posteriors(vae, cells, steps=2, seed=1).mean
+    assert torch.equal(torch.get_rng_state(), state)
+    assert vae.training
+    torch.manual_seed(7)
+    torch.testing.assert_close(fit_local_posteriors(vae, cells, steps=2, seed=1).mean, first, rtol=0, atol=0)
+    assert not torch.equal(fit_local_posteriors(vae, cells, steps=2, seed=2).mean, first)
 
 
 @pytest.mark.slow
@@ -113,23 +148,108 @@ def test_local_posteriors_reach_the_exact_optimum_where_it_is_known():
     assert all(torch.equal(a, b) and b.grad is None for a, b in zip(before, vae.parameters(), strict=True))
 
 
+ONES, NAN = np.ones((3, 2)), np.array([[1.0, 2.0], [np.nan, 0.0], [1.0, 1.0]])
+TEXT = np.array([["a", "b"]] * 3)
+
+
 @pytest.mark.parametrize(
-    "call, message",
+    "call, error, message",
     [
         (
-            lambda: variance_explained(np.ones((2, 3)), np.ones((2, 2)), np.ones(3)),
+            lambda: variance_explained(ONES, np.ones((3, 3)), np.ones(2)),
+            ValueError,
             "reconstruction: expected the shape",
         ),
-        (lambda: variance_explained(np.ones((2, 3)), np.ones((2, 3)), np.ones(3)), "x: every value equals the mean"),
-        (lambda: largest_angle(np.eye(3), np.eye(4)), "b: expected 3 rows"),
-        (lambda: energy_distance(np.ones((1, 2)), np.ones((5, 2))), "a: expected two or more cells"),
-        (lambda: energy_distance(np.ones((5, 2)), np.ones((5, 3))), "b: expected 2 genes"),
         (
-            lambda: label_knn_accuracy(np.ones((3, 2)), np.ones(3), np.ones((3, 2)), np.ones(3)),
-            "n_neighbors: expected at most 3",
+            lambda: variance_explained(ONES, ONES, np.ones(2)),
+            ValueError,
+            "x: expected some variance, found every value",
         ),
+        (lambda: variance_explained(ONES, ONES, np.ones(3)), ValueError, r"mean: .* 2 genes, found shape \(3,\)"),
+        (lambda: variance_explained(ONES, ONES, 1.0), ValueError, r"mean: .* 2 genes, found shape \(\)"),
+        (lambda: variance_explained(ONES, ONES, [np.nan, 1]), ValueError, "mean: expected finite numbers"),
+        (
+            lambda: variance_explained(ONES, NAN, np.ones(2)),
+            ValueError,
+            "reconstruction: expected finite .* first row 1",
+        ),
+        (lambda: variance_explained(NAN, ONES, np.ones(2)), ValueError, "x: expected finite numbers, .* 1 rows"),
+        (
+            lambda: pca_variance_explained(ONES, ONES, 3),
+            ValueError,
+            "n_components: .* 1 to 2, .*side of train, found 3",
+        ),
+        (lambda: pca_variance_explained(ONES, ONES, 2.0), TypeError, "n_components: .*found 2.0"),
+        (lambda: pca_variance_explained(ONES, np.ones((3, 3)), 1), ValueError, "test: expected 2 genes as in train"),
+        (lambda: largest_angle(np.eye(3), np.eye(4)), ValueError, "b: expected 3 rows"),
+        (lambda: largest_angle(NAN, ONES), ValueError, "a: expected finite numbers"),
+        (lambda: largest_angle(np.ones(3), ONES), ValueError, r"a: expected \(N, L\).*found shape \(3,\)"),
+        (lambda: energy_distance(np.ones((1, 2)), ONES), ValueError, "a: expected 2 or more cells as rows, found 1"),
+        (lambda: energy_distance(ONES, np.ones((5, 3))), ValueError, "b: expected 2 genes as in a, found 3"),
+        (lambda: energy_distance(ONES, NAN), ValueError, "b: expected finite numbers, found NaN or infinity in 1 rows"),
+        (lambda: energy_distance(ONES, TEXT), TypeError, "b: expected numbers, found <U1"),
+        (
+            lambda: nearest_neighbour_distance(ONES, np.ones((5, 3))),
+            ValueError,
+            "real: expected 2 genes as in generated",
+        ),
+        (lambda: nearest_neighbour_distance(NAN, ONES), ValueError, "generated: expected finite numbers"),
+        (
+            lambda: label_knn_accuracy(ONES, "aba", ONES, "aba"),
+            ValueError,
+            r"train_labels: .*3 cells, found shape \(\)",
+        ),
+        (lambda: label_knn_accuracy(ONES, [*"aba"], ONES, [*"aba"]), ValueError, "n_neighbors: .*1 to 3, .*found 15"),
+        (
+            lambda: label_knn_accuracy(ONES, [*"aba"], ONES, [*"ab"], 1),
+            ValueError,
+            r"test_labels: .* 3 cells, .*\(2,\)",
+        ),
+        (lambda: label_knn_accuracy(ONES, [*"aba"], np.ones((1, 3)), ["a"], 1), ValueError, "test: expected 2 columns"),
+        (lambda: label_knn_accuracy(ONES, [*"aba"], NAN, [*"aba"], 1), ValueError, "test: expected finite numbers"),
+        (
+            lambda: label_knn_accuracy(ONES, ["a", None, "b"], ONES, [*"aba"], 1),
+            ValueError,
+            "train_labels: .*first cell 1",
+        ),
+        (
+            lambda: label_knn_accuracy(ONES, [*"aba"], ONES, [0, 1, 0], 1),
+            ValueError,
+            "test_labels: .*such as 'a', found 0",
+        ),
+        (lambda: label_knn_accuracy(ONES, [*"aba"], ONES, [*"aba"], 1.0), TypeError, "n_neighbors: .*found 1.0"),
     ],
 )
-def test_bad_input_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_input_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
         call()
+
+
+def test_a_code_for_each_cell_is_asked_of_models_that_have_one():
+    cells = cells_from_counts(np.ones((4, 3)))
+    with pytest.raises(
+        TypeError, match="encode to ask for get_latent_representation, found Linear, which lacks encode"
+    ):
+        get_latent_representation(nn.Linear(3, 2), cells)
+    for model in (SCVI(cells.genes, library_prior=None, hidden=(4,)), SimplifiedSCVI(3, hidden=(4,))):
+        with pytest.raises(
+            TypeError, match=f"a decoder of z alone to ask for get_reconstruction.*{type(model).__name__}"
+        ):
+            get_reconstruction(model, cells)
+        with pytest.raises(TypeError, match="a decoder of z alone to ask for fit_local_posteriors"):
+            fit_local_posteriors(model, cells, steps=1)
+
+
+@pytest.mark.parametrize(
+    "settings, error, message",
+    [
+        ({"steps": 0}, ValueError, "steps: expected a whole number ≥ 1, found 0"),
+        ({"steps": 1, "draws": 0}, ValueError, "draws: expected a whole number ≥ 1, found 0"),
+        ({"steps": 1.0}, TypeError, "steps: .* found 1.0"),
+        ({"steps": 1, "lr": 0.0}, ValueError, "lr: expected a number > 0, found 0.0"),
+        ({"steps": 1, "seed": None}, TypeError, "seed: .* found None"),
+    ],
+)
+def test_fitting_nothing_is_refused(settings, error, message):
+    with pytest.raises(error, match=message):
+        fit_local_posteriors(VAE(3, 2, (4,)), cells_from_expression(torch.ones(4, 3)), **settings)

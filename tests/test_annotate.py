@@ -7,7 +7,10 @@ import torch
 from course_lib.analysis.annotate import annotate
 from course_lib.data.cells import cells_from_counts
 from course_lib.data.scvi_process import simulate
+from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.scvi import SCVI, log_library_moments
+from course_lib.models.scvi_simplified import SimplifiedSCVI
+from course_lib.models.vae import VAE
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +22,9 @@ def simulated():
 def model(simulated):
     cells = cells_from_counts(simulated, batch_key="batch")
     torch.manual_seed(0)
-    return SCVI(cells.genes, cells.batches, library_prior=log_library_moments(cells)).eval()
+    model = SCVI(cells.genes, cells.batches, library_prior=log_library_moments(cells)).eval()
+    model.epochs_trained = 1  # so it claims
+    return model
 
 
 def test_latent_state_library_and_expression_are_the_networks_own(simulated, model):
@@ -50,3 +55,52 @@ def test_refused_cells_stay_untouched(simulated, model):
     with pytest.raises(ValueError, match="another order"):
         annotate(data, model, batch_key="batch")
     assert before == (list(data.obsm), list(data.obs), list(data.layers))
+
+
+def test_normalised_expression_is_left_out_where_it_is_not_wanted(simulated, model):
+    data = simulated.copy()
+    annotate(data, model, batch_key="batch", normalized=False)
+    assert list(data.layers) == list(simulated.layers)
+    assert {*data.obsm, *data.obs} >= {"X_scVI", "scvi_library_size"}
+
+
+def test_results_go_under_another_name_where_one_is_given(simulated, model):
+    data = simulated.copy()
+    annotate(data, model, batch_key="batch", key_added="run2")
+    annotate(data, model, batch_key="batch")  # nothing replaced, so no warning, which would be an error here
+    np.testing.assert_array_equal(data.obsm["X_run2"], data.obsm["X_scVI"])
+    np.testing.assert_array_equal(data.obs["run2_library_size"], data.obs["scvi_library_size"])
+    np.testing.assert_array_equal(data.layers["run2_normalized"], data.layers["scvi_normalized"])
+
+
+def test_what_is_replaced_is_named(simulated, model):
+    data = simulated.copy()
+    data.obsm["X_scVI"] = np.zeros((data.n_obs, 2))
+    with pytest.warns(UserWarning, match=r"key_added: found obsm\['X_scVI'\], now replaced; choose another name"):
+        annotate(data, model, batch_key="batch")
+    assert data.obsm["X_scVI"].shape == (data.n_obs, 10)
+    with pytest.warns(UserWarning, match=r"obsm\['X_scVI'\], obs\['scvi_library_size'\], layers\['scvi_normalized'\]"):
+        annotate(data, model, batch_key="batch")
+
+
+def test_a_model_that_was_never_trained_annotates_with_a_warning(simulated, model):
+    untrained = SCVI(model.genes, model.batches, library_prior=None)
+    with pytest.warns(UserWarning, match="expected a trained one, found this SCVI with no epoch of fit"):
+        annotate(simulated.copy(), untrained, batch_key="batch")
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"data": np.ones((3, 30))}, TypeError, "data: expected an AnnData to write into, found ndarray"),
+        ({"model": VAE(30)}, TypeError, "to ask for annotate, found VAE, which lacks genes, batches, learns_library"),
+        ({"model": SimplifiedSCVI(30)}, TypeError, "found SimplifiedSCVI, which lacks genes, batches, learns_library"),
+        ({"model": Autoencoder(30)}, TypeError, "found Autoencoder, which lacks genes, batches, learns_library"),
+        ({"model": SCVI}, TypeError, "model: expected a trained model, found the class SCVI"),
+        ({"key_added": ""}, TypeError, "key_added: expected a name, found ''"),
+        ({"key_added": 2}, TypeError, "key_added: expected a name, found 2"),
+    ],
+)
+def test_what_cannot_be_annotated_is_named(simulated, model, change, error, message):
+    with pytest.raises(error, match=message):
+        annotate(**({"data": simulated.copy(), "model": model, "batch_key": "batch"} | change))

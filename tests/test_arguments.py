@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.arguments import choice, fraction, positive, real_number, unique_names, whole_number, widths
+from course_lib.arguments import (
+    choice,
+    fraction,
+    not_negative,
+    positive,
+    real_number,
+    seed_number,
+    text,
+    unique_names,
+    whole_number,
+    widths,
+)
 from course_lib.models.autoencoder import Autoencoder, DenoisingAutoencoder
 from course_lib.models.geneex import GENEEX
 from course_lib.models.linear import TiedLinearAutoencoder
@@ -51,6 +62,35 @@ def test_a_number_is_of_its_kind(wrong):
 def test_a_fraction_lies_below_one(wrong):
     with pytest.raises(ValueError, match=f"dropout: expected 0 ≤ dropout < 1, found {wrong}"):
         fraction("dropout", wrong, zero_too=True)
+
+
+def test_the_range_of_a_whole_number_and_its_reason_are_named():
+    assert [whole_number("k", k, 1, 3) for k in (1, 3)] == [1, 3]
+    with pytest.raises(ValueError, match="k: expected a whole number from 1 to 3, the cells there are, found 4"):
+        whole_number("k", 4, 1, 3, "the cells there are")
+    with pytest.raises(ValueError, match="k: expected a whole number from 1 to 3, found 0"):
+        whole_number("k", 0, 1, 3)
+
+
+def test_a_seed_is_one_that_every_generator_takes():
+    for seed in (0, 2**32 - 1):
+        seed = seed_number(seed)
+        np.random.default_rng(seed)
+        np.random.RandomState(seed)  # what scikit-learn makes of it
+        torch.Generator().manual_seed(seed)
+    for wrong in (-1, 2**32):
+        with pytest.raises(ValueError, match="seed: expected a whole number from 0 to 4294967295"):
+            seed_number(wrong)
+
+
+def test_zero_is_not_negative_and_a_name_says_something():
+    assert not_negative("delta", 0) == 0.0
+    assert text("key", "x") == "x"
+    with pytest.raises(ValueError, match="delta: expected a number ≥ 0, found -1"):
+        not_negative("delta", -1)
+    for wrong in ("", None, 3):
+        with pytest.raises(TypeError, match="key: expected a name, found"):
+            text("key", wrong)
 
 
 def test_what_was_found_is_shown_in_brief():

@@ -77,6 +77,16 @@ def test_the_denoising_corruption_draws_once_for_each_entry_and_keeps_the_others
     assert not torch.equal(zeroed, model.corrupt(x) == 0)
 
 
+def test_a_denoising_autoencoder_is_judged_on_corrupted_cells_too():
+    """Validation asks in evaluation mode, and what it asks is the same: the clean cell from the corrupted one."""
+    torch.manual_seed(0)
+    model, cells = DenoisingAutoencoder(10, 12, (11,), noise=0.5).eval(), cells_from_expression(torch.randn(20, 10))
+    with torch.no_grad():
+        losses = {float(model.loss(cells)["loss"]) for _ in range(3)}
+        clean = float((model(cells.x) - cells.x).square().mean())
+    assert len(losses | {clean}) == 4
+
+
 def test_the_denoising_target_is_the_clean_cell():
     torch.manual_seed(0)
     model, cells = DenoisingAutoencoder(10, 12, (11,), noise=0.5), cells_from_expression(torch.randn(20, 10))

@@ -83,13 +83,26 @@ def test_calls_hold_their_target_when_the_probabilities_are_true():
     assert np.mean(~changed[called]) == pytest.approx(0.05, abs=5 * np.sqrt(0.05 * 0.95 / called.sum()))
 
 
-@pytest.mark.parametrize("target", [0.0, 1.0, -0.1, float("nan")])
+@pytest.mark.parametrize("target", [0.0, 1.0, -0.1, float("nan"), float("inf")])
 def test_a_target_that_is_no_share_is_refused(target):
-    with pytest.raises(ValueError, match="fdr_target: expected a share between 0 and 1"):
+    with pytest.raises(ValueError, match="fdr_target: expected"):
+        called_at([0.5], target)
+
+
+@pytest.mark.parametrize("target", ["0.05", None, True])
+def test_a_target_that_is_no_number_is_refused(target):
+    with pytest.raises(TypeError, match="fdr_target: expected a number, found"):
         called_at([0.5], target)
 
 
 @pytest.mark.parametrize("wrong", [1.5, -0.1, float("nan")])
 def test_what_is_no_probability_is_refused(wrong):
-    with pytest.raises(ValueError, match="proba: expected probabilities"):
+    with pytest.raises(ValueError, match=r"proba: expected probabilities in .*is it a log Bayes factor"):
         log_bayes_factor([0.5, wrong])
+
+
+def test_text_and_whole_tables_are_no_probabilities():
+    with pytest.raises(TypeError, match="proba: expected probabilities, found <U3; take one column"):
+        log_bayes_factor(["0.5"])
+    with pytest.raises(ValueError, match=r"proba: expected \(G,\), a probability for each gene, found shape \(2, 2\)"):
+        called_at(np.ones((2, 2)))

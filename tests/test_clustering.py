@@ -3,8 +3,12 @@
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
+import scanpy
+import scipy.sparse
 from anndata import AnnData
+from sklearn.cluster import KMeans
 
 from course_lib.analysis.clustering import clustering_scores, cut_scores, kmeans, kmeans_ari, knn_graph, leiden
 
@@ -47,6 +51,21 @@ def test_kmeans_centres_are_the_means_of_their_cells():
     nearest = np.linalg.norm(codes[:, None] - centres, axis=-1).argmin(axis=1)
     assert np.bincount(found).min() > 0
     np.testing.assert_array_equal(found, nearest)
+
+
+def tightness(codes, found):
+    return sum(np.square(codes[found == k] - codes[found == k].mean(0)).sum() for k in np.unique(found))
+
+
+def test_kmeans_keeps_the_tightest_of_ten_starts_that_its_seed_decides():
+    codes = np.random.default_rng(0).normal(size=(120, 2))  # noise: each start ends somewhere else
+    ours = [tightness(codes, kmeans(codes, 7, seed)) for seed in range(5)]
+    single = [tightness(codes, KMeans(7, n_init=1, random_state=s).fit_predict(codes)) for s in range(5)]
+    assert all(a <= b + 1e-9 for a, b in zip(ours, single, strict=True))  # the first of the ten is the same
+    assert np.mean(ours) < 0.99 * np.mean(single)
+    assert kmeans(codes, 7, 0).tolist() == kmeans(codes, 7, 0).tolist() != kmeans(codes, 7, 1).tolist()
+    labels = np.random.default_rng(1).integers(7, size=120)
+    assert kmeans_ari(codes, labels, seed=0) != kmeans_ari(codes, labels, seed=1)
 
 
 def test_ari_is_that_of_counted_pairs():
@@ -126,6 +145,34 @@ def test_a_higher_resolution_gives_more_clusters_and_repeats():
     assert data.obs["high"].tolist() == data.obs["again"].tolist()
 
 
+def test_the_seed_of_leiden_decides_how_noise_is_cut():
+    data = with_codes(np.random.default_rng(0).normal(size=(400, 2)))
+    knn_graph(data, "X_codes")
+    for seed in range(4):
+        leiden(data, key_added=f"seed {seed}", seed=seed)
+    assert len({tuple(data.obs[f"seed {seed}"]) for seed in range(4)}) > 1
+
+
+def test_the_seed_of_the_neighbours_search_arrives_there(monkeypatch):
+    """It matters from some thousand cells on, where the search is approximate and takes long to start."""
+    asked = []
+    monkeypatch.setattr(scanpy.pp, "neighbors", lambda *_, **settings: asked.append(settings["random_state"]))
+    for seed in (0, 3):
+        knn_graph(with_codes(np.arange(6.0)[:, None]), "X_codes", 3, seed)
+    assert asked == [0, 3]
+
+
+def test_leiden_replaces_its_own_clusters_silently_and_other_columns_with_a_warning():
+    data = with_codes(np.random.default_rng(0).normal(size=(40, 2)))
+    data.obs["cell_type"] = ["B", "T"] * 20
+    knn_graph(data, "X_codes", n_neighbors=5)
+    for key in ("leiden", "fine", "leiden", "fine"):  # warnings are errors here
+        leiden(data, key_added=key)
+    with pytest.warns(UserWarning, match=r"key_added: data.obs\['cell_type'\] was there, not made by leiden"):
+        leiden(data, key_added="cell_type")
+    assert set(data.obs["cell_type"]) == set(data.obs["leiden"])
+
+
 def test_leiden_reaches_the_modularity_of_the_best_of_all_cuts():
     """Seven cells, so that every division can be tried."""
     codes = np.array([[0.0], [1.0], [2.1], [10.0], [11.0], [12.1], [13.3]])
@@ -154,50 +201,112 @@ def divisions(n):
             yield [*rest, group]
 
 
+FOUR, AB = np.arange(8.0).reshape(4, 2), ["a", "b", "a", "b"]
+
+
 @pytest.mark.parametrize(
-    "codes, labels, message",
+    "codes, labels, error, message",
     [
+        (FOUR, AB[:3], ValueError, r"labels: expected one for each of the 4 cells, found shape \(3,\)"),
+        (FOUR, [AB], ValueError, r"labels: expected one for each of the 4 cells, found shape \(1, 4\)"),
+        (FOUR, ["a"] * 4, ValueError, "labels: expected at least 2 different ones, found .*a.* for every cell"),
         (
-            np.zeros((4, 2)),
-            np.array(["a", "b", "a"]),
-            r"labels: expected one for each of the 4 cells, found shape \(3,\)",
+            FOUR,
+            ["a", np.nan, "b", None],
+            ValueError,
+            "labels: expected one for each cell, found none for 2 .*first cell 1",
         ),
-        (np.zeros((3, 2)), np.array(["a", "a", "a"]), r"labels: expected at least two different ones, all are .*a"),
-        (np.zeros(4), np.array(["a", "b", "a", "b"]), r"codes: expected \(N, L\).*found shape \(4,\)"),
-        (np.array([[0.0], [np.nan]]), np.array(["a", "b"]), r"codes: 1 values are NaN or infinite"),
+        (FOUR, [0.0, np.nan, 1.0, 1.0], ValueError, "labels: .*found none for 1 of them, first cell 1; leave these"),
+        (FOUR, pd.Categorical(["a", None, "b", "b"]), ValueError, "labels: .*found none for 1 of them, first cell 1"),
+        (np.zeros(4), AB, ValueError, r"codes: expected \(N, L\).*found shape \(4,\)"),
+        (np.zeros((4, 0)), AB, ValueError, r"codes: expected \(N, L\).*found shape \(4, 0\)"),
+        (
+            np.array([[0.0], [np.nan], [np.inf], [1]]),
+            AB,
+            ValueError,
+            "codes: .*found NaN or infinity in 2 rows, first row 1",
+        ),
+        (np.array([["1"], ["2"], ["3"], ["4"]]), AB, TypeError, "codes: expected numbers, found <U1"),
+        (pd.DataFrame({"z": [1, 2, 3, 4], "type": AB}), AB, TypeError, "codes: expected numbers, found object"),
+        (scipy.sparse.eye(4).tocsr(), AB, TypeError, "codes: expected a dense table, found a sparse matrix"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(codes, labels, message):
-    with pytest.raises(ValueError, match=message):
+def test_what_cannot_be_scored_is_refused(codes, labels, error, message):
+    with pytest.raises(error, match=message):
         clustering_scores(codes, labels)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         kmeans_ari(codes, labels)
 
 
-def test_two_cuts_of_different_cells_are_not_compared():
-    with pytest.raises(ValueError, match=r"found: expected one cluster per label, found shapes \(3,\), \(2,\)"):
-        cut_scores(np.array([0, 1]), np.array([0, 1, 1]))
+def test_labels_of_mixed_kinds_are_compared_as_text():
+    assert kmeans_ari(np.array([[0.0], [0.1], [9.0], [9.1]]), pd.Series([1, "1", "b", "b"], dtype=object)) == 1.0
 
 
-@pytest.mark.parametrize("n_clusters", [0, 5])
-def test_as_many_clusters_as_there_are_cells_at_most(n_clusters):
-    with pytest.raises(ValueError, match=f"n_clusters: expected 1 to 4, .* found {n_clusters}"):
-        kmeans(np.arange(4.0)[:, None], n_clusters)
+def test_as_many_labels_as_cells_have_no_silhouette():
+    with pytest.raises(
+        ValueError, match="labels: expected fewer than cells, found 4 different ones; are they cell names"
+    ):
+        clustering_scores(FOUR, ["a", "b", "c", "d"])
+
+
+@pytest.mark.parametrize(
+    "labels, found, message",
+    [
+        ([0, 1], [0, 1, 1], r"found: expected one for each of the 2 cells, found shape \(3,\)"),
+        ([0, 1], [0, np.nan], "found: expected one for each cell, found none for 1"),
+        (["a", None], [0, 1], "labels: expected one for each cell, found none for 1"),
+        ([], [], r"labels: expected \(N,\), a name for each cell, found shape \(0,\)"),
+        ([[0, 1]], [[0, 1]], r"labels: expected \(N,\), .*found shape \(1, 2\)"),
+    ],
+)
+def test_two_cuts_of_different_cells_are_not_compared(labels, found, message):
+    with pytest.raises(ValueError, match=message):
+        cut_scores(labels, found)
+
+
+@pytest.mark.parametrize(
+    "n_clusters, seed, error, message",
+    [
+        (0, 0, ValueError, "n_clusters: expected a whole number from 1 to 4, the cells there are, found 0"),
+        (5, 0, ValueError, "n_clusters: .* from 1 to 4, .* found 5"),
+        (2.0, 0, TypeError, "n_clusters: .* found 2.0"),
+        ("2", 0, TypeError, "n_clusters: .* found '2'"),
+        (2, None, TypeError, "seed: .* found None"),
+        (2, -1, ValueError, "seed: .* found -1"),
+        (2, 2**70, ValueError, "seed: expected a whole number from 0 to 4294967295"),
+    ],
+)
+def test_numbers_that_kmeans_cannot_use_are_refused(n_clusters, seed, error, message):
+    with pytest.raises(error, match=message):
+        kmeans(FOUR, n_clusters, seed)
 
 
 def test_a_graph_needs_codes_and_neighbours_that_are_there():
     data = with_codes(np.arange(6.0)[:, None])
-    with pytest.raises(ValueError, match=r"use_rep: 'X_pca' is not in data.obsm, which has \['X_codes'\]"):
+    with pytest.raises(ValueError, match=r"use_rep: expected a key of data.obsm, \['X_codes'\], found 'X_pca'"):
         knn_graph(data, "X_pca")
     for n_neighbors in (1, 7):
-        with pytest.raises(ValueError, match=f"n_neighbors: expected 2 to 6, .* found {n_neighbors}"):
+        with pytest.raises(ValueError, match=f"n_neighbors: .* from 2 to 6, .* found {n_neighbors}"):
             knn_graph(data, "X_codes", n_neighbors)
+    with pytest.raises(TypeError, match=r"n_neighbors: .* found 3.0"):
+        knn_graph(data, "X_codes", 3.0)
+    data.obsm["X_codes"] = np.array([[0.0], [np.nan], [1], [2], [3], [4]])
+    with pytest.raises(ValueError, match=r"data.obsm\['X_codes'\]: expected finite numbers, .*first row 1"):
+        knn_graph(data, "X_codes", 3)
 
 
-def test_leiden_needs_a_graph_and_a_positive_resolution():
+def test_leiden_needs_a_graph_a_positive_resolution_a_name_and_a_seed():
     data = with_codes(np.random.default_rng(0).normal(size=(30, 2)))
     with pytest.raises(ValueError, match=r"data: expected a graph, found none; call knn_graph"):
         leiden(data)
     knn_graph(data, "X_codes")
-    with pytest.raises(ValueError, match="resolution: expected a number > 0, found 0"):
-        leiden(data, resolution=0)
+    for settings, error, message in [
+        ({"resolution": 0}, ValueError, "resolution: expected a number > 0, found 0"),
+        ({"resolution": np.inf}, ValueError, "resolution: expected a finite number, found inf"),
+        ({"resolution": "1"}, TypeError, "resolution: expected a number, found '1'"),
+        ({"key_added": None}, TypeError, "key_added: expected a name, found None"),
+        ({"seed": 1.5}, TypeError, "seed: .* found 1.5"),
+    ]:
+        with pytest.raises(error, match=message):
+            leiden(data, **settings)
+    assert list(data.obs) == []

@@ -58,6 +58,12 @@ def test_moments_are_numpys_for_dense_and_sparse_counts():
         np.testing.assert_allclose(moments.mu.sum(1), x.sum(1))  # and each cell's
 
 
+def test_the_variance_worked_by_hand_of_three_cells():
+    moments = count_moments(np.array([[1, 1], [2, 2], [3, 3]]))  # libraries 2, 4, 6: variance 4, of the mean's square ¼
+    found = predicted_variance(moments, np.array([2.0, 8.0]), 0.5)
+    np.testing.assert_allclose(found, [2 + (1 / 4 + 0.5 * 5 / 4) * 4, 8 + (1 / 4 + 0.5 * 5 / 4) * 64], rtol=1e-12)
+
+
 def test_distances_between_independent_coordinates_concentrate_as_the_square_root_of_the_dimension():
     rng = np.random.default_rng(0)
     spreads = [relative_spread(scipy.spatial.distance.pdist(rng.normal(size=(300, d)))) for d in (10, 1000)]
@@ -75,13 +81,30 @@ def test_neighbours_of_mixed_batches_are_as_often_strangers_as_chance_says():
     assert apart == 1.0
 
 
+MOMENTS = count_moments(np.array([[1, 2], [3, 4]]))
+
+
 @pytest.mark.parametrize(
-    "call, message",
+    "call, error, message",
     [
-        (lambda: count_moments(np.array([[1, 2], [0, 0]])), "x: expected two or more cells, .* 1 of them empty"),
-        (lambda: same_batch_neighbours(np.ones((5, 2)), np.zeros(5)), "n_neighbors: expected fewer than the 5 cells"),
+        (
+            lambda: count_moments(np.array([[1, 2], [0, 0]])),
+            ValueError,
+            "x: expected a count in each cell, found 1 of 2",
+        ),
+        (lambda: count_moments(np.array([[1, 2]])), ValueError, "x: expected 2 or more cells as rows, found 1"),
+        (lambda: count_moments(np.array([[1, 2], [np.nan, 1]])), ValueError, "x: expected finite numbers"),
+        (lambda: count_moments(np.array([[1, 2], [-1, 3]])), ValueError, "x: expected counts, found -1 among them"),
+        (lambda: count_moments(np.array([["a"], ["b"]])), TypeError, "x: expected numbers, found <U1"),
+        (lambda: common_overdispersion(np.ones((3, 2)), MOMENTS), ValueError, r"x: .*\(2, 2\), found shape \(3, 2\)"),
+        (lambda: predicted_variance(MOMENTS, np.ones(2), -0.1), ValueError, "phi: expected a number ≥ 0, found -0.1"),
+        (lambda: predicted_zero_fraction(MOMENTS, np.ones(2), np.inf), ValueError, "phi: expected a finite number"),
+        (lambda: relative_spread(np.zeros(3)), ValueError, "distances: expected some above zero .*mean 0.0; are all"),
+        (lambda: relative_spread(np.array([])), ValueError, "distances: .*found 0 with mean none"),
+        (lambda: relative_spread(np.array([1, np.nan])), ValueError, "distances: .*mean nan"),
+        (lambda: same_batch_neighbours(np.ones((5, 2)), np.zeros(5)), ValueError, "n_neighbors: .*from 1 to 4, .*15"),
     ],
 )
-def test_bad_input_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_input_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
         call()

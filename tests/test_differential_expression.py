@@ -13,11 +13,15 @@ from small import cells_by_hand
 from torch.distributions import Independent, Normal
 
 from course_lib.analysis import differential_expression as de
+from course_lib.analysis import parts
 from course_lib.analysis.differential_expression import default_pseudocount, differential_expression
 from course_lib.analysis.gate import cells_for
 from course_lib.analysis.groups import group_masks, group_positions
 from course_lib.data.scvi_process import simulate
+from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.scvi import SCVI
+from course_lib.models.scvi_simplified import SimplifiedSCVI
+from course_lib.models.vae import VAE
 from course_lib.probability.counts import Poisson
 
 N, G = 30, 4
@@ -29,6 +33,7 @@ class KnownPosterior(torch.nn.Module):
 
     SD = 0.3
     learns_library = False
+    epochs_trained = 1
 
     def __init__(self, n_genes=G, n_batches=1):
         super().__init__()
@@ -167,7 +172,7 @@ def test_exchanging_the_groups_exchanges_the_signs(model, spread_cells):
 def test_the_size_of_the_chunks_does_not_show(model, spread_cells, monkeypatch, over, mode):
     settings = {"over": over, "mode": mode, "n_pairs": 101}
     whole = differential_expression(model, spread_cells, GROUP1, GROUP2, **settings)
-    monkeypatch.setattr(de, "CHUNK", 7 * G)
+    monkeypatch.setattr(parts, "CHUNK", 7 * G)
     in_parts = differential_expression(model, spread_cells, GROUP1, GROUP2, **settings)
     pd.testing.assert_frame_equal(whole, in_parts, rtol=1e-5)
 
@@ -191,7 +196,7 @@ def test_masks_positions_lists_tensors_and_series_say_the_same(model, cells):
         (mask1, mask2),
         (GROUP1[::-1], GROUP2.tolist()),
         (torch.from_numpy(mask1), torch.from_numpy(GROUP2)),
-        (pd.Series(mask1, index=[f"cell_{i}" for i in range(N)]), pd.Series(GROUP2)),
+        (pd.Series(mask1), pd.Series(GROUP2, index=[f"cell_{i}" for i in GROUP2])),
     ]:
         pd.testing.assert_frame_equal(expected, differential_expression(model, cells, one, two))
 
@@ -216,6 +221,70 @@ def test_batch_correction_takes_the_batch_away_and_its_absence_leaves_it(two_bat
     np.testing.assert_allclose(corrected["scale1"], 6 * 1.25, rtol=0.01)  # averaged over factors 1 and 1.5
     own = differential_expression(model, cells, GROUP1, GROUP2, batch_correction=False, **settings)
     np.testing.assert_allclose(own["lfc_mean"], -np.log2(1.5), atol=0.01)
+
+
+@pytest.mark.parametrize("over", ["means", "pairs"])
+def test_a_cell_is_decoded_under_its_own_batch(over):
+    """ρ is 6 in every cell under its own batch, x (1 + s/2); under the other it would be 9 or 4."""
+    model = KnownPosterior(n_batches=2)
+    model.SD = 1e-6
+    batch = torch.from_numpy(np.random.default_rng(0).integers(0, 2, N))
+    x = torch.where(batch == 0, 6.0, 4.0).unsqueeze(-1).expand(-1, G)
+    cells = cells_by_hand(x, batch, model.genes, model.batches)
+    table = differential_expression(model, cells, GROUP1, GROUP2, over=over, batch_correction=False)
+    np.testing.assert_allclose(table[["scale1", "scale2"]], 6, rtol=1e-4)
+    assert table["lfc_std"].max() < 1e-4
+
+
+# From draws to columns: draws given, and columns worked by hand
+
+
+@pytest.fixture
+def given(monkeypatch, model, cells):
+    """A function: asked over pairs, with these (K, G) draws of ρ of either group."""
+
+    def table(rho1, rho2, **settings):
+        draws = [
+            (torch.tensor(rho1).float()[part], torch.tensor(rho2).float()[part]) for part in (slice(2), slice(2, 99))
+        ]
+        monkeypatch.setattr(de, "pair_draws", lambda *_: iter(draws))
+        settings = {"pseudocount": 0.5, "n_pairs": len(rho1)} | settings
+        return differential_expression(model, cells, GROUP1, GROUP2, over="pairs", **settings)
+
+    return table
+
+
+def test_the_columns_of_change_mode_are_those_worked_by_hand(given):
+    changes = np.array([3.0, 0.0, 1.0, -1.0, 1.0])  # log₂ fold changes of one gene in five draws, exact in binary
+    rho2 = np.full((5, G), 1.5)
+    rho1 = np.repeat(2 ** (changes + 1) - 0.5, G).reshape(5, G)  # ρ + c is 2 in group 2 and 2 · 2^change in group 1
+    row = given(rho1, rho2, delta=1.0).iloc[0]
+    assert row["proba_de"] == 1 / 5  # a change of δ is none
+    assert row["proba_not_de"] == 4 / 5
+    assert row["lfc_mean"] == pytest.approx(4 / 5)
+    assert row["lfc_median"] == 1
+    assert row["lfc_std"] == pytest.approx(np.sqrt((9 + 0 + 1 + 1 + 1) / 5 - (4 / 5) ** 2))  # of these five draws
+    assert row["scale1"] == pytest.approx(rho1[:, 0].mean())
+    assert row["scale2"] == 1.5
+
+
+def test_the_columns_of_vanilla_mode_are_those_worked_by_hand(given):
+    rho1 = np.array([[3.0, 1, 1, 2]] * 4)
+    rho2 = np.array([[1.0, 3, 1, 2], [2, 3, 1, 2], [3, 3, 1, 1], [4, 3, 1, 1]])
+    table = given(rho1, rho2, mode="vanilla").loc[["g0", "g1", "g2", "g3"]]
+    assert table["proba_m1"].tolist() == [2 / 4, 0, 0, 2 / 4]  # equals are not higher
+    assert table["scale1"].tolist() == [3, 1, 1, 2]
+    assert table["scale2"].tolist() == [2.5, 3, 1, 1.5]
+    assert list(given(rho1, rho2, mode="vanilla").index) == ["g0", "g3", "g1", "g2"]
+
+
+def test_calls_stand_beside_their_own_genes(given):
+    """The most probable genes are the last, in the order of the model."""
+    change = np.array([[0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1], [0, 0, 1, 1]])  # in four draws of four genes
+    table = given(2.0 ** (change + 1) - 0.5, np.full((4, G), 1.5), fdr_target=0.2)
+    assert list(table.index) == ["g3", "g2", "g1", "g0"]
+    assert table["proba_de"].tolist() == [1, 3 / 4, 1 / 4, 0]
+    assert table["is_de_fdr_0.2"].tolist() == [True, True, False, False]  # expected FDR 0, 1/8, 1/3, 1/2
 
 
 # The default pseudocount
@@ -302,6 +371,7 @@ def test_an_untrained_scvi_is_asked_in_evaluation_mode_and_left_in_training(simu
         simulation.var_names, simulation.obs["batch"].cat.categories, library_prior=None, hidden=(8,), n_latent=2,
         gene_likelihood=gene_likelihood,
     ).train()  # fmt: skip
+    model.epochs_trained = 1  # so it claims
     cells = cells_for(model, simulation, batch_key="batch")
     masks = group_masks(simulation.obs, "cell_type", "type_0")
     table = differential_expression(model, cells, *masks)
@@ -320,16 +390,24 @@ def test_keys_in_obs_become_masks(simulation):
     assert two.tolist() == [True, False, False, False, False]
     one, rest = group_masks(obs, "type", "t")
     assert rest.tolist() == [True, False, False, True, False]  # the cell without a label is in neither
-    assert group_masks(obs, "run", "1")[0].tolist() == [True, True, False, False, False]
+    for key in ("1", 1, [1], np.int64(1), pd.Index([1])):
+        assert group_masks(obs, "run", key)[0].tolist() == [True, True, False, False, False]
+
+
+def test_a_missing_label_is_not_the_label_called_nan():
+    obs = pd.DataFrame({"type": pd.Series(["nan", None, "t"], dtype=object)})
+    assert group_masks(obs, "type", "nan")[0].tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(
     "keys, message",
     [
-        (("tissue", "t"), "groupby: 'tissue' is not in obs; choose from 'type'"),
-        (("type", "T"), "group1: no cell with type = 'T'; choose from 'b', 't'"),
-        (("type", "t", ["b", "nk"]), "group2: no cell with type = 'nk'"),
-        (("type", []), "group1: no label"),
+        (("tissue", "t"), "groupby: expected a column of obs, one of 'type', found 'tissue'"),
+        (("type", "T"), r"group1: expected a label in obs\['type'\] or several, of 'b', 't', found 'T', which no cell"),
+        (("type", 0), r"group1: .* of 'b', 't', found '0', which no cell has"),
+        (("type", None), "group1: .* found 'None'"),
+        (("type", "t", ["b", "nk"]), "group2: .* found 'nk'"),
+        (("type", []), "group1: .* found none"),
     ],
 )
 def test_unknown_keys_are_named(keys, message):
@@ -337,50 +415,135 @@ def test_unknown_keys_are_named(keys, message):
         group_masks(pd.DataFrame({"type": pd.Categorical(["t", "b"], ["t", "b", "nk"])}), *keys)
 
 
+def test_what_has_no_columns_or_two_of_one_name_is_refused(simulation):
+    with pytest.raises(TypeError, match=r"obs: expected a data frame, such as adata.obs, found AnnData"):
+        group_masks(simulation, "cell_type", "type_0")
+    with pytest.raises(TypeError, match="groupby: expected a name, found 0"):
+        group_masks(simulation.obs, 0, "type_0")
+    twice = pd.DataFrame([["t", "b"]], columns=["type", "type"])
+    with pytest.raises(ValueError, match="groupby: expected one column 'type', found 2; rename"):
+        group_masks(twice, "type", "t")
+
+
 # Bad input
 
 MASK = np.arange(N) < 5
 
 
+NAMES = [f"cell_{i}" for i in range(N)]
+
+
 @pytest.mark.parametrize(
-    "group1, group2, message",
+    "group1, group2, error, message",
     [
-        ([], GROUP2, "group1: found no cell; a group needs at least two"),
-        (np.zeros(N, dtype=bool), GROUP2, "group1: found no cell"),
-        (GROUP1, [29], "group2: found one cell; a group needs at least two"),
-        (GROUP1, np.arange(9, 30), r"group1, group2: 1 cells are in both, first cell 9"),
-        (MASK[:-1], GROUP2, "group1: a mask of 29 for 30 cells"),
-        (GROUP1, [29, 30], "group2: positions from 29 to 30 for 30 cells"),
-        (GROUP1, [-1, 20], "group2: positions from -1 to 20 for 30 cells"),
-        ([3, 4, 3], GROUP2, "group1: cell 3 stands in it more than once"),
-        (MASK.astype(float), GROUP2, "group1: expected a boolean mask or integer positions.*float64"),
-        (np.array(["t"] * N), GROUP2, "group1: expected a boolean mask.*use group_masks"),
-        (MASK[:, None], GROUP2, r"group1: expected a boolean mask.*shape \(30, 1\)"),
+        ([], GROUP2, ValueError, "group1: expected at least two cells, and some dozens to say much, found no cell"),
+        (np.zeros(N, dtype=bool), GROUP2, ValueError, "group1: expected at least two cells, .* found no cell"),
+        (GROUP1, [29], ValueError, "group2: expected at least two cells, .* found one cell"),
+        (GROUP1, np.arange(9, 30), ValueError, r"group1, group2: expected no cell in both, found 1, first cell 9"),
+        (MASK[:-1], GROUP2, ValueError, "group1: expected a mask of the 30 cells, found one of 29"),
+        (GROUP1, [29, 30], ValueError, "group2: expected positions from 0 to 29, .* found 29 to 30"),
+        (GROUP1, [-1, 20], ValueError, "group2: expected positions from 0 to 29, .* found -1 to 20"),
+        ([3, 4, 3], GROUP2, ValueError, "group1: expected each cell once, found cell 3 more than once"),
+        (MASK.astype(float), GROUP2, TypeError, "group1: expected a boolean mask or integer positions, found float64"),
+        (np.array(["t"] * N), GROUP2, TypeError, "group1: expected a boolean mask.*use group_masks"),
+        ("t", GROUP2, TypeError, "group1: expected a boolean mask.*use group_masks"),
+        (None, GROUP2, TypeError, "group1: expected a boolean mask.*use group_masks"),
+        ([True, None] * 15, GROUP2, TypeError, "group1: .*found object; .*fill what is missing in a mask"),
+        (MASK[:, None], GROUP2, ValueError, r"group1: expected a mask or positions .*shape \(30, 1\)"),
+        (
+            pd.Series(MASK, NAMES),
+            GROUP2,
+            ValueError,
+            r"group1: expected a mask by position, found a Series .*\('cell_0'",
+        ),
+        (
+            pd.Series(MASK, NAMES[::-1]),
+            GROUP2,
+            ValueError,
+            r"If its rows are in the order of the cells.*\.to_numpy\(\)",
+        ),
+        (GROUP1, pd.Series(~MASK).sort_index(ascending=False), ValueError, "group2: expected a mask by position"),
     ],
 )
-def test_groups_that_cannot_be_compared_are_refused(model, cells, group1, group2, message):
-    with pytest.raises(ValueError, match=message):
+def test_groups_that_cannot_be_compared_are_refused(model, cells, group1, group2, error, message):
+    with pytest.raises(error, match=message):
         differential_expression(model, cells, group1, group2)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         group_positions(group1, group2, N)
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    "settings, error, message",
     [
-        ({"delta": -0.1}, "delta: a log₂ fold change of at least 0 is needed, found -0.1"),
-        ({"delta": float("nan")}, "delta: .* found nan"),
-        ({"fdr_target": 0.0}, "fdr_target: expected a share between 0 and 1, such as 0.05, found 0.0"),
-        ({"fdr_target": 5}, "fdr_target: .* found 5"),
-        ({"mode": "changed"}, "mode: expected 'change' or 'vanilla', found 'changed'"),
-        ({"over": "cells"}, "over: expected 'means' or 'pairs', found 'cells'"),
-        ({"pseudocount": 0.0}, "pseudocount: expected a positive number on the scale of ρ, or None, found 0.0"),
-        ({"n_samples": 1}, "n_samples, n_pairs: at least 2 draws are needed, found 1 and 5000"),
+        ({"delta": -0.1}, ValueError, "delta: expected a number ≥ 0, found -0.1"),
+        ({"delta": float("nan")}, ValueError, "delta: expected a finite number, found nan"),
+        ({"delta": float("inf")}, ValueError, "delta: expected a finite number, found inf"),
+        ({"delta": "0.25"}, TypeError, "delta: expected a number, found '0.25'"),
+        ({"fdr_target": 0.0}, ValueError, "fdr_target: expected 0 < fdr_target < 1, found 0.0"),
+        ({"fdr_target": 5}, ValueError, "fdr_target: expected 0 < fdr_target < 1, found 5"),
+        ({"fdr_target": "5%"}, TypeError, "fdr_target: expected a number, found '5%'"),
+        ({"mode": "changed"}, ValueError, "mode: expected 'change' or 'vanilla', found 'changed'"),
+        ({"over": "cells"}, ValueError, "over: expected 'means' or 'pairs', found 'cells'"),
+        ({"over": None}, ValueError, "over: expected 'means' or 'pairs', found None"),
+        ({"batch_correction": "yes"}, ValueError, "batch_correction: expected False or True, found 'yes'"),
+        ({"pseudocount": 0.0}, ValueError, "pseudocount: expected a number > 0, found 0.0"),
+        ({"pseudocount": float("inf")}, ValueError, "pseudocount: expected a finite number, found inf"),
+        ({"pseudocount": "auto"}, TypeError, "pseudocount: expected a number, found 'auto'"),
+        ({"n_samples": 1}, ValueError, "n_samples: expected a whole number ≥ 2, found 1"),
+        ({"n_samples": 100.0}, TypeError, "n_samples: expected a whole number such as 10, found 100.0"),
+        ({"n_pairs": True}, TypeError, "n_pairs: expected a whole number such as 10, found True"),
+        ({"seed": 1.5}, TypeError, "seed: expected a whole number such as 10, found 1.5"),
+        ({"seed": None}, TypeError, "seed: expected a whole number such as 10, found None"),
+        ({"seed": "0"}, TypeError, "seed: expected a whole number such as 10, found '0'"),
+        (
+            {"seed": 2**70},
+            ValueError,
+            "seed: expected a whole number from 0 to 4294967295, found 1180591620717411303424",
+        ),
+        ({"seed": -1}, ValueError, "seed: expected a whole number from 0 to 4294967295, found -1"),
     ],
 )
-def test_settings_out_of_range_are_refused(model, cells, settings, message):
-    with pytest.raises(ValueError, match=message):
+def test_settings_out_of_range_are_refused(model, cells, settings, error, message):
+    with pytest.raises(error, match=message):
         differential_expression(model, cells, GROUP1, GROUP2, **settings)
+
+
+@pytest.mark.parametrize("ask", [differential_expression, lambda m, c, *groups: default_pseudocount(c, *groups)])
+def test_what_is_not_cells_is_named_and_the_way_to_make_them(model, simulation, cells, ask):
+    with pytest.raises(TypeError, match=r"cells: expected Cells, found AnnData; make them with cells_for\(model, data"):
+        ask(model, simulation, GROUP1, GROUP2)
+    with pytest.raises(ValueError, match="cells: expected at least one, found none"):
+        ask(model, cells[:0], GROUP1, GROUP2)
+
+
+@pytest.mark.parametrize(
+    "other, lacks",
+    [
+        (VAE(G), "lacks genes, batches, learns_library"),
+        (Autoencoder(G), "lacks genes, batches, learns_library"),
+        (SimplifiedSCVI(G), "lacks genes, batches, learns_library"),
+    ],
+)
+def test_a_model_without_library_or_batches_is_named_with_what_it_lacks(cells, other, lacks):
+    found = f"differential_expression, found {type(other).__name__}, which {lacks}; .*SCVI has them all"
+    with pytest.raises(TypeError, match=found):
+        differential_expression(other, cells, GROUP1, GROUP2)
+
+
+def test_a_class_is_no_model(cells):
+    with pytest.raises(TypeError, match="model: expected a trained model, found the class SCVI; build one"):
+        differential_expression(SCVI, cells, GROUP1, GROUP2)
+
+
+@pytest.mark.parametrize("epochs", [None, 0])
+def test_a_model_that_was_never_trained_answers_with_a_warning(model, cells, epochs):
+    trained = differential_expression(model, cells, GROUP1, GROUP2)
+    model.epochs_trained = epochs
+    with pytest.warns(
+        UserWarning, match="model: expected a trained one, found this KnownPosterior with no epoch of fit"
+    ):
+        asked = differential_expression(model, cells, GROUP1, GROUP2)
+    pd.testing.assert_frame_equal(asked, trained)
 
 
 @pytest.mark.parametrize(
@@ -407,6 +570,7 @@ from course_lib.models.scvi import SCVI
 over, n_cells, n_genes = sys.argv[1], 4_000, 500
 genes = tuple(map(str, range(n_genes)))
 model = SCVI(genes, library_prior=None, n_latent=2, hidden=(4,), gene_likelihood="poisson")
+model.epochs_trained = 1
 cells = Cells(torch.ones(n_cells, n_genes), torch.zeros(n_cells, dtype=torch.int64), genes, model.batches)
 group = torch.arange(n_cells)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -9,7 +9,9 @@ from torch.distributions import MultivariateNormal, Normal
 
 from course_lib.analysis.amortisation import fit_local_posteriors
 from course_lib.analysis.exact_bound import WithExactBound, bound_by_quadrature, log_joint_on_grid
-from course_lib.data.cells import Cells, cells_from_expression
+from course_lib.data.cells import Cells, cells_from_counts, cells_from_expression
+from course_lib.models.autoencoder import Autoencoder
+from course_lib.models.scvi_simplified import SimplifiedSCVI
 from course_lib.models.vae import VAE
 from course_lib.probability.linear_gaussian import LinearGaussian
 from course_lib.probability.quadrature import Grid
@@ -24,7 +26,7 @@ def a_linear_vae(n_genes: int = 4) -> tuple[VAE, LinearGaussian, Cells]:
     vae = VAE(n_genes, n_latent=1, hidden=(8,), sigma=0.7)
     linear = nn.Linear(1, n_genes)
     vae.decoder.to_mean = linear
-    sigma = vae.decoder.log_sigma.detach().exp()[0].double()
+    sigma = vae.decoder.log_sigma.detach().double().exp()[0]
     exact = LinearGaussian(linear.weight.detach().double(), linear.bias.detach().double(), sigma)
     return vae, exact, cells_from_expression(exact.evidence().sample((20,)).float())
 
@@ -81,8 +83,17 @@ def test_a_q_for_each_cell_is_at_least_as_good_as_the_encoders():
     assert float(local.gap.max()) < 0.01  # the posterior is Gaussian: a Gaussian can match it
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": 1, "draws": 0}])
-def test_fitting_nothing_is_refused(wrong):
-    vae, _, cells = a_linear_vae()
-    with pytest.raises(ValueError, match="expected at least 1, found 0"):
-        fit_local_posteriors(vae, cells, **wrong)
+def test_a_q_in_single_precision_is_integrated_in_double():
+    vae, exact, cells = a_linear_vae()
+    q = Normal(torch.full((20, 1), 0.3), torch.full((20, 1), 0.37))  # single precision: log σ would lose nine digits
+    double = MultivariateNormal(q.mean.double(), torch.diag_embed(q.stddev.double() ** 2))
+    bound = bound_by_quadrature(vae, cells, GRID, q=q)
+    torch.testing.assert_close(bound.elbo, exact.elbo(cells.x.double(), double), rtol=0, atol=1e-8)
+
+
+def test_what_is_no_vae_is_named():
+    cells = cells_from_counts(torch.ones(2, 4))
+    with pytest.raises(TypeError, match="which lacks prior, n_latent"):
+        log_joint_on_grid(Autoencoder(4, 1, (8,)), cells, GRID)
+    with pytest.raises(TypeError, match=r"a decoder of z alone to ask for a bound by quadrature, .*SimplifiedSCVI"):
+        bound_by_quadrature(SimplifiedSCVI(4, 1, (8,)), cells, GRID)

@@ -50,6 +50,11 @@ def test_pathwise_variance_agrees_with_its_closed_form():
     torch.testing.assert_close(samples[:, :3].var(0), 4 * sigma**2, rtol=0.02, atol=0)
 
 
+def test_the_variance_of_two_samples_is_that_of_their_population():
+    samples = torch.tensor([[1.0, 10.0], [3.0, 10.0]])  # (1 − 2)² + (3 − 2)², divided by S − 1 = 1
+    assert total_variance(samples).item() == 2.0
+
+
 def test_the_score_function_is_the_noisier_one_and_worsens_with_dimension():
     ratios = []
     for n_dims in (1, 16):

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import entropy, hypergeom
 
-from course_lib.analysis.mixing import batch_entropy, batch_entropy_ceiling
+from course_lib.analysis.mixing import batch_entropy, batch_entropy_ceiling, same_batch_neighbours
 
 
 @pytest.fixture
@@ -113,25 +113,68 @@ def test_the_seed_decides_the_permutation_and_the_input_stays_as_it_was(rng):
     np.testing.assert_array_equal(batch, np.repeat([0, 1, 2], 30))
 
 
+def test_each_type_is_permuted_by_itself(rng):
+    """Three types, three cells to a place, one of each type: under one permutation for all, a cell's two neighbours
+    would come from one batch wherever they did before, and the entropy would stay zero."""
+    places = np.repeat(1000.0 * np.arange(40), 3)[:, None]
+    codes, label = places + rng.normal(size=(120, 1)), np.tile(["B", "NK", "T"], 40)
+    batch = np.repeat(np.arange(40) % 2, 3)
+    assert batch_entropy(codes, batch, n_neighbors=2) == 0
+    assert batch_entropy_ceiling(codes, batch, label, n_neighbors=2) > 0.2  # log 2 in about half of the cells
+
+
+TEN = np.arange(10.0)[:, None]
+
+
 @pytest.mark.parametrize(
-    "change, message",
+    "change, error, message",
     [
-        ({"codes": np.zeros(10)}, r"codes: expected \(N, L\).*found shape \(10,\)"),
-        ({"codes": np.array([[0.0], [np.nan]] * 5)}, "codes: row 1 is not finite"),
-        ({"batch": np.zeros(9)}, r"batch: expected one for each of the 10 cells, found shape \(9,\)"),
-        ({"batch": np.zeros((10, 1))}, r"batch: .*found shape \(10, 1\)"),
-        ({"n_neighbors": 0}, "n_neighbors: expected 1 to 9.*found 0"),
-        ({"n_neighbors": 10}, "n_neighbors: expected 1 to 9.*found 10"),
+        ({"codes": np.zeros(10)}, ValueError, r"codes: expected \(N, L\).*found shape \(10,\)"),
+        (
+            {"codes": np.array([[0.0], [np.nan]] * 5)},
+            ValueError,
+            "codes: .*found NaN or infinity in 5 rows, first row 1",
+        ),
+        ({"codes": np.array([["a"]] * 10)}, TypeError, "codes: expected numbers, found <U1"),
+        ({"batch": np.zeros(9)}, ValueError, r"batch: expected one for each of the 10 cells, found shape \(9,\)"),
+        ({"batch": np.zeros((10, 1))}, ValueError, r"batch: .*found shape \(10, 1\)"),
+        (
+            {"batch": [np.nan, *range(9)]},
+            ValueError,
+            "batch: expected one for each cell, found none for 1 .*first cell 0",
+        ),
+        ({"n_neighbors": 0}, ValueError, "n_neighbors: .*from 1 to 9, the other cells there are, found 0"),
+        ({"n_neighbors": 10}, ValueError, "n_neighbors: .*from 1 to 9, .*found 10"),
+        ({"n_neighbors": 3.0}, TypeError, "n_neighbors: .*found 3.0"),
+        ({"n_neighbors": True}, TypeError, "n_neighbors: .*found True"),
     ],
 )
-def test_bad_input_is_named(change, message):
-    good = {"codes": np.arange(10.0)[:, None], "batch": np.zeros(10), "n_neighbors": 3}
-    with pytest.raises(ValueError, match=message):
+def test_bad_input_is_named(change, error, message):
+    good = {"codes": TEN, "batch": np.zeros(10), "n_neighbors": 3}
+    with pytest.raises(error, match=message):
         batch_entropy(**(good | change))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         batch_entropy_ceiling(**(good | change), labels=None)
+    good["coordinates"] = (good | change)["codes"]
+    with pytest.raises(error, match=message.replace("codes", "coordinates")):
+        same_batch_neighbours(**{key: value for key, value in (good | change).items() if key != "codes"})
 
 
-def test_labels_of_another_length_are_named():
-    with pytest.raises(ValueError, match=r"labels: expected one for each of the 10 cells, found shape \(3,\)"):
-        batch_entropy_ceiling(np.arange(10.0)[:, None], np.zeros(10), np.zeros(3), n_neighbors=3)
+@pytest.mark.parametrize(
+    "labels, seed, error, message",
+    [
+        (np.zeros(3), 0, ValueError, r"labels: expected one for each of the 10 cells, found shape \(3,\)"),
+        (
+            ["B"] * 9 + [None],
+            0,
+            ValueError,
+            "labels: expected one for each cell, found none for 1 of them, first cell 9",
+        ),
+        (None, 1.5, TypeError, "seed: .*found 1.5"),
+        (None, None, TypeError, "seed: .*found None"),
+        (None, -1, ValueError, "seed: .*found -1"),
+    ],
+)
+def test_labels_and_seeds_of_the_ceiling_are_checked(labels, seed, error, message):
+    with pytest.raises(error, match=message):
+        batch_entropy_ceiling(TEN, np.zeros(10), labels, n_neighbors=3, seed=seed)

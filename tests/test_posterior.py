@@ -7,10 +7,11 @@ import pytest
 import scipy.special
 import scipy.stats
 import torch
+from anndata import AnnData
 from small import cells_by_hand, weights_in_numpy
 from torch import nn
 
-from course_lib.analysis import posterior
+from course_lib.analysis import parts
 from course_lib.analysis.latent import get_latent_representation
 from course_lib.analysis.posterior import (
     get_latent_library_size,
@@ -20,7 +21,10 @@ from course_lib.analysis.posterior import (
     posterior_predictive_sample,
 )
 from course_lib.data.cells import Cells
+from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.scvi import SCVI, LibraryPrior
+from course_lib.models.scvi_simplified import SimplifiedSCVI
+from course_lib.models.vae import VAE
 from course_lib.probability.bounds import iwae
 from course_lib.probability.quadrature import Grid
 
@@ -195,8 +199,8 @@ def test_marginal_ll_approaches_the_evidence_whatever_the_chunks(monkeypatch):
         p = model.decode(z.z.float().view(-1, 1, 1).expand(-1, 7, 1), cells.x.sum(-1, keepdim=True).log(), cells.batch)
         log_joint = p.log_prob(cells.x).double() + torch.from_numpy(scipy.stats.norm.logpdf(z.z)).unsqueeze(-1)
     evidence = z.log_integral(log_joint.T)
-    for chunk in (2_000_000, 3 * 4_000 * 5, 1):  # all cells, three at a time, one at a time
-        monkeypatch.setattr(posterior, "CHUNK", chunk)
+    for chunk in (2_000_000, 3 * 4_000 * 5, 2_000 * 5):  # all cells, three, one with half of its draws at a time
+        monkeypatch.setattr(parts, "CHUNK", chunk)
         np.testing.assert_allclose(get_marginal_ll(model, cells, 4_000), evidence, atol=0.1)
     assert np.ptp(evidence.numpy()) > 1  # cells in another order would not pass
 
@@ -212,8 +216,8 @@ def test_chunks_do_not_change_what_is_computed(options, monkeypatch):
     whole = get_normalized_expression(model, cells, **options)
     sizes = []
     for chunk in (1, 10, 15, 34):  # one, two, three and six cells at a time
-        monkeypatch.setattr(posterior, "CHUNK", chunk)
-        sizes.append(max(len(part) for part in posterior._parts(cells, 1)))
+        monkeypatch.setattr(parts, "CHUNK", chunk)
+        sizes.append(max(len(part) for part in parts.parts_of(model, cells)))
         np.testing.assert_allclose(get_normalized_expression(model, cells, **options), whole, rtol=1e-5)
     assert sizes == [1, 2, 3, 6]
     assert posterior_predictive_sample(model, cells, 3).shape == (3, 7, 5)
@@ -267,20 +271,91 @@ def test_cells_of_other_genes_or_batches_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    "ask, message",
+    "ask, error, message",
     [
-        (lambda m, c: get_normalized_expression(m, c, transform_batch="fourth"), r"transform_batch: .* found \['four"),
-        (lambda m, c: get_normalized_expression(m, c, transform_batch=["first", "x"]), r"transform_batch: .*\['x'\]"),
-        (lambda m, c: get_normalized_expression(m, c, transform_batch=[]), "transform_batch: .* found none"),
-        (lambda m, c: get_normalized_expression(m, c, library_size=0), "library_size: expected a positive .* found 0"),
-        (lambda m, c: get_normalized_expression(m, c, library_size=-1.0), "library_size: .* found -1.0"),
-        (lambda m, c: get_normalized_expression(m, c, library_size=float("nan")), "library_size: .* found nan"),
-        (lambda m, c: get_normalized_expression(m, c, library_size="total"), "library_size: .* found 'total'"),
-        (lambda m, c: get_normalized_expression(m, c, n_samples=0), "n_samples: expected None or at least 1, found 0"),
-        (lambda m, c: posterior_predictive_sample(m, c, 0), "n_samples: expected at least 1, found 0"),
-        (lambda m, c: get_marginal_ll(m, c, 0), "n_samples: expected at least 1, found 0"),
+        (
+            lambda m, c: get_normalized_expression(m, c, transform_batch="fourth"),
+            ValueError,
+            r"transform_batch: .*fourth",
+        ),
+        (
+            lambda m, c: get_normalized_expression(m, c, transform_batch=["first", "x"]),
+            ValueError,
+            r"_batch: .*\['x'\]",
+        ),
+        (
+            lambda m, c: get_normalized_expression(m, c, transform_batch=[]),
+            ValueError,
+            "transform_batch: .* found none",
+        ),
+        (
+            lambda m, c: get_normalized_expression(m, c, transform_batch=0),
+            TypeError,
+            "transform_batch: expected a batch's",
+        ),
+        (
+            lambda m, c: get_normalized_expression(m, c, transform_batch=[0]),
+            ValueError,
+            r"transform_batch: .*found \[0\]",
+        ),
+        (lambda m, c: get_normalized_expression(m, c, library_size=0), ValueError, "library_size: .* > 0, found 0"),
+        (lambda m, c: get_normalized_expression(m, c, library_size=-1.0), ValueError, "library_size: .* found -1.0"),
+        (lambda m, c: get_normalized_expression(m, c, library_size=np.inf), ValueError, "library_size: .* found inf"),
+        (lambda m, c: get_normalized_expression(m, c, library_size=np.nan), ValueError, "library_size: .* found nan"),
+        (
+            lambda m, c: get_normalized_expression(m, c, library_size="total"),
+            ValueError,
+            "a total > 0 or 'latent', .*'total'",
+        ),
+        (lambda m, c: get_normalized_expression(m, c, library_size=None), TypeError, "library_size: .*found None"),
+        (lambda m, c: get_normalized_expression(m, c, n_samples=0), ValueError, "n_samples: .* ≥ 1, found 0"),
+        (lambda m, c: get_normalized_expression(m, c, n_samples=2.0), TypeError, "n_samples: .*found 2.0"),
+        (lambda m, c: get_normalized_expression(m, c, seed=1.5), TypeError, "seed: .* found 1.5"),
+        (lambda m, c: posterior_predictive_sample(m, c, 0), ValueError, "n_samples: .* ≥ 1, found 0"),
+        (lambda m, c: posterior_predictive_sample(m, c, True), TypeError, "n_samples: .* found True"),
+        (lambda m, c: posterior_predictive_sample(m, c, seed=-1), ValueError, "seed: .* found -1"),
+        (lambda m, c: get_marginal_ll(m, c, 0), ValueError, "n_samples: .* ≥ 1, found 0"),
+        (lambda m, c: get_marginal_ll(m, c, "100"), TypeError, "n_samples: .* found '100'"),
+        (
+            lambda m, c: get_marginal_ll(m, c, seed=2**70),
+            ValueError,
+            "seed: expected a whole number from 0 to 4294967295",
+        ),
     ],
 )
-def test_impossible_questions_are_refused(ask, message):
-    with pytest.raises(ValueError, match=message):
+def test_impossible_questions_are_refused(ask, error, message):
+    with pytest.raises(error, match=message):
         ask(a_model(), some_cells())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_not_cells_is_named_and_the_way_to_make_them(name):
+    with pytest.raises(TypeError, match=r"cells: expected Cells, found AnnData; make them with cells_for\(model, data"):
+        EVERY[name](a_model(), AnnData(np.ones((2, 5))))
+    with pytest.raises(ValueError, match="cells: expected at least one, found none"):
+        EVERY[name](a_model(), some_cells()[:0])
+
+
+@pytest.mark.parametrize("name", ["expression", "samples", "point expression", "library"])
+def test_a_model_without_library_or_batches_is_named_with_what_it_lacks(name):
+    for other in (VAE(5), Autoencoder(5), SimplifiedSCVI(5)):
+        with pytest.raises(
+            TypeError, match=f"found {type(other).__name__}, which lacks genes, batches, learns_library"
+        ):
+            EVERY[name](other, some_cells())
+    with pytest.raises(TypeError, match="model: expected a trained model, found the class SCVI"):
+        EVERY[name](SCVI, some_cells())
+
+
+def test_an_autoencoder_has_no_likelihood_and_says_so():
+    with pytest.raises(TypeError, match="log_weights to ask for get_marginal_ll, found Autoencoder, which lacks log_w"):
+        get_marginal_ll(Autoencoder(5), some_cells())
+
+
+@pytest.mark.parametrize("other", [SimplifiedSCVI(5, hidden=(6,)), VAE(5, hidden=(6,))])
+def test_every_model_that_weighs_its_draws_has_a_marginal_likelihood(other):
+    cells = some_cells()
+    torch.manual_seed(3)
+    with torch.no_grad():
+        expected = iwae(other.log_weights(cells, 50))
+    np.testing.assert_allclose(get_marginal_ll(other, cells, 50, seed=3), expected, rtol=1e-6)

@@ -69,6 +69,22 @@ def test_kl_between_normals_agrees_with_its_closed_form():
     torch.testing.assert_close(ours, torch.distributions.kl_divergence(a, b), rtol=1e-8, atol=1e-10)
 
 
+def test_an_integrand_that_is_not_zero_at_the_ends_counts_half_there():
+    """The trapezoid rule is exact for straight lines, and wrong by dz where the ends count in full."""
+    grid = Grid(1.0, 4.0, 7)
+    assert grid.log_integral(torch.zeros(7).double()).exp().item() == pytest.approx(3.0, rel=1e-12)
+    assert grid.log_integral(grid.z.log()).exp().item() == pytest.approx((16 - 1) / 2, rel=1e-12)
+    uniform = torch.full((7,), 1 / 3, dtype=torch.float64).log()
+    assert grid.expectation(uniform, grid.z).item() == pytest.approx(2.5, rel=1e-12)
+
+
+def test_the_grid_and_what_is_laid_on_it_are_in_double_precision():
+    q = Normal(torch.tensor([0.1]), torch.tensor([0.3]))  # single precision
+    on_grid = quadrature.on_grid(GRID, Normal(q.mean.double(), q.stddev.double()))
+    assert GRID.z.dtype == GRID.weights.dtype == on_grid.dtype == torch.float64
+    assert torch.logsumexp(on_grid + GRID.weights.log(), -1).item() == pytest.approx(0, abs=1e-13)
+
+
 def test_kl_is_infinite_where_q_has_mass_and_p_has_none():
     log_q = quadrature.on_grid(GRID, Normal(torch.tensor([0.0]).double(), 1.0))
     log_p = torch.where(GRID.z.abs() < 1, torch.log(torch.tensor(0.5).double()), -torch.inf).unsqueeze(0)

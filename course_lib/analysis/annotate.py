@@ -1,19 +1,33 @@
 """From a trained scVI into the AnnData: results where the rest of scverse looks for them."""
 
+import warnings
+
 from anndata import AnnData
 
-from course_lib.analysis.gate import cells_for
+from course_lib.analysis.gate import COUNT_MODEL, cells_for, check_model, warn_untrained
 from course_lib.analysis.latent import get_latent_representation
 from course_lib.analysis.posterior import get_latent_library_size, get_normalized_expression
 from course_lib.analysis.protocol import CountModel
+from course_lib.arguments import text
 
 
-def annotate(data: AnnData, model: CountModel, *, layer: str | None = None, batch_key: str | None = None) -> None:
+def annotate(
+    data: AnnData,
+    model: CountModel,
+    *,
+    layer: str | None = None,
+    batch_key: str | None = None,
+    normalized: bool = True,
+    key_added: str | None = None,
+) -> None:
     """Write what ``model`` infers about the cells of ``data`` into it.
 
     Parameters
     ----------
     data : the model's genes in the model's order, raw counts.   layer, batch_key : where counts and batches stand.
+    normalized : write the normalised expression too, 4 bytes × N × G however sparse the counts are; False leaves it
+        out, for tables too large for that.
+    key_added : the name that results get in place of "scVI" and "scvi": ``obsm["X_<key_added>"]`` and so on.
 
     Writes
     ------
@@ -21,13 +35,34 @@ def annotate(data: AnnData, model: CountModel, *, layer: str | None = None, batc
     - ``obs["scvi_library_size"]``: posterior mean of ℓ, (N,), molecules;
     - ``layers["scvi_normalized"]``: ρ of each cell in its own batch, (N, G), rows sum to one.
 
-    All is computed before anything is written.
+    All is computed before anything is written. What stood under these names is replaced, with a warning.
 
     Raises
     ------
+    TypeError : data that is no AnnData; a model that has no library size or no batches, such as a VAE.
     ValueError : as ``analysis.gate.cells_for``.
+
+    Warns
+    -----
+    UserWarning : the model was never trained; something is replaced.
     """
+    if not isinstance(data, AnnData):
+        raise TypeError(f"data: expected an AnnData to write into, found {type(data).__name__}.")
+    check_model("annotate", model, COUNT_MODEL)
+    name, prefix = ("scVI", "scvi") if key_added is None else (text("key_added", key_added),) * 2
     cells = cells_for(model, data, layer=layer, batch_key=batch_key)
-    z = get_latent_representation(model, cells)
-    library, rho = get_latent_library_size(model, cells), get_normalized_expression(model, cells)
-    data.obsm["X_scVI"], data.obs["scvi_library_size"], data.layers["scvi_normalized"] = z, library, rho
+    warn_untrained(model)
+    results = [
+        ("obsm", f"X_{name}", get_latent_representation(model, cells)),
+        ("obs", f"{prefix}_library_size", get_latent_library_size(model, cells)),
+    ]
+    if normalized:
+        results.append(("layers", f"{prefix}_normalized", get_normalized_expression(model, cells)))
+
+    replaced = [f"{where}[{key!r}]" for where, key, _ in results if key in getattr(data, where)]
+    if replaced:
+        warnings.warn(
+            f"key_added: found {', '.join(replaced)}, now replaced; choose another name to keep both.", stacklevel=2
+        )
+    for where, key, values in results:
+        getattr(data, where)[key] = values

@@ -6,6 +6,8 @@ Axes: G genes. Nothing here knows where the probabilities come from.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from course_lib.arguments import fraction
+
 CLIP = 1e-8  # keeps log(0) out: |log Bayes factor| ≤ log(1/CLIP) = 18.42
 STRONG = 3.0  # |log Bayes factor| from here on: a probability of at least .953
 
@@ -38,6 +40,8 @@ def posterior_expected_fdr(proba: ArrayLike) -> NDArray[np.float64]:
     Source: Boyeau et al. 2023, https://doi.org/10.1073/pnas.2209124120.
     """
     p = _probabilities(proba)
+    if p.ndim != 1:
+        raise ValueError(f"proba: expected (G,), a probability for each gene, found shape {p.shape}.")
     order = np.argsort(-p, kind="stable")
     expected = np.empty(len(p))
     expected[order] = np.cumsum(1 - p[order]) / np.arange(1, len(p) + 1)
@@ -51,22 +55,20 @@ def called_at(proba: ArrayLike, fdr_target: float = 0.05) -> NDArray[np.bool_]:
 
     Raises
     ------
-    ValueError : a target outside (0, 1), or numbers that are no probabilities.
+    TypeError, ValueError : a target that is no number or outside (0, 1); numbers that are no probabilities.
     """
-    check_fdr_target(fdr_target)
+    fdr_target = fraction("fdr_target", fdr_target, zero_too=False)
     # p falls, so the running mean of 1 − p rises, and "the largest k" is "every k until then".
     # The 1e-12: in floating point 1 − .95 is above .05.
     return posterior_expected_fdr(proba) <= fdr_target + 1e-12
 
 
-def check_fdr_target(fdr_target: float) -> None:
-    """ValueError unless the target is a share strictly between 0 and 1."""
-    if not 0 < fdr_target < 1:
-        raise ValueError(f"fdr_target: expected a share between 0 and 1, such as 0.05, found {fdr_target}.")
-
-
 def _probabilities(proba: ArrayLike) -> NDArray[np.float64]:
-    p = np.asarray(proba, dtype=np.float64)
+    p = np.asarray(proba)
+    if p.dtype.kind not in "biuf":
+        raise TypeError(f"proba: expected probabilities, found {p.dtype}; take one column of a table.")
+    p = p.astype(np.float64)
     if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"proba: expected probabilities in [0, 1], found {p[~((p >= 0) & (p <= 1))][0]}.")
+        wrong = p[~((p >= 0) & (p <= 1))][0]
+        raise ValueError(f"proba: expected probabilities in [0, 1], found {wrong}; is it a log Bayes factor?")
     return p

@@ -6,31 +6,42 @@ Two cuts are compared by pairs of cells (ARI) or by information (NMI); scikit-le
 compares no cuts: it asks how well the *labels* fit the codes, and belongs on the true labels.
 """
 
+import warnings
+from typing import Any
+
 import numpy as np
 import scanpy
 from anndata import AnnData
+from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
+from course_lib.analysis.tables import name_of_each, number_table
+from course_lib.arguments import positive, seed_number, text, whole_number
 
-def kmeans(codes: np.ndarray, n_clusters: int, seed: int = 0) -> np.ndarray:
+
+def kmeans(codes: ArrayLike, n_clusters: int, seed: int = 0) -> NDArray[np.int32]:
     """The cluster of each cell: K centres, each the mean of its cells, each cell with the nearest centre.
 
     Parameters
     ----------
-    codes : (N, L).   n_clusters : K, 1 to N.   seed : of its ten starts, of which the tightest is kept.
+    codes : (N, L), finite.   n_clusters : K, 1 to N.   seed : of its ten starts, of which the tightest is kept.
 
     Returns
     -------
     (N,) numbers 0 to K − 1. Which cluster gets which number means nothing.
+
+    Raises
+    ------
+    TypeError, ValueError : here and below, codes that are not a finite table of numbers, labels that are missing or of
+        another number than cells, a number of another kind or out of its range; the message names the argument.
     """
-    codes = _checked(codes)
-    if not 1 <= n_clusters <= len(codes):
-        raise ValueError(f"n_clusters: expected 1 to {len(codes)}, the cells there are, found {n_clusters}.")
-    return KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(codes)
+    table = number_table("codes", codes)
+    n_clusters = whole_number("n_clusters", n_clusters, 1, len(table), "the cells there are")
+    return KMeans(n_clusters, n_init=10, random_state=seed_number(seed)).fit_predict(table)
 
 
-def kmeans_ari(codes: np.ndarray, labels: np.ndarray, seed: int = 0) -> float:
+def kmeans_ari(codes: ArrayLike, labels: ArrayLike, seed: int = 0) -> float:
     """Adjusted Rand index between ``labels`` and k-means on ``codes``, with as many clusters as there are labels.
 
     Parameters
@@ -42,8 +53,9 @@ def kmeans_ari(codes: np.ndarray, labels: np.ndarray, seed: int = 0) -> float:
     1 if the two divide the cells alike, about 0 for a division at random (Hubert and Arabie 1985,
     https://doi.org/10.1007/BF01908075).
     """
-    labels = _named(codes, labels)
-    return float(adjusted_rand_score(labels, kmeans(codes, len(np.unique(labels)), seed)))
+    table = number_table("codes", codes)
+    names = name_of_each("labels", labels, len(table), least=2)
+    return float(adjusted_rand_score(names, kmeans(table, len(np.unique(names)), seed)))
 
 
 def knn_graph(data: AnnData, use_rep: str, n_neighbors: int = 15, seed: int = 0) -> None:
@@ -55,15 +67,17 @@ def knn_graph(data: AnnData, use_rep: str, n_neighbors: int = 15, seed: int = 0)
 
     Writes
     ------
-    ``data.obsp["distances"]`` and ``["connectivities"]`` (N, N), sparse, and ``data.uns["neighbors"]``.
-    Connectivities are weights in (0, 1], made symmetric, as UMAP defines them (https://doi.org/10.21105/joss.00861).
+    ``data.obsp["distances"]`` and ``["connectivities"]`` (N, N), sparse, and ``data.uns["neighbors"]``, in place of an
+    earlier graph. Connectivities are weights in (0, 1], made symmetric, as UMAP defines them
+    (https://doi.org/10.21105/joss.00861).
     """
     if use_rep not in data.obsm:
-        raise ValueError(f"use_rep: {use_rep!r} is not in data.obsm, which has {sorted(data.obsm)}; write it there.")
-    codes = _checked(data.obsm[use_rep])
-    if not 2 <= n_neighbors <= len(codes):
-        raise ValueError(f"n_neighbors: expected 2 to {len(codes)}, the cells there are, found {n_neighbors}.")
-    scanpy.pp.neighbors(data, n_neighbors=n_neighbors, use_rep=use_rep, random_state=seed)
+        raise ValueError(
+            f"use_rep: expected a key of data.obsm, {sorted(data.obsm)}, found {use_rep!r}; write it there."
+        )
+    codes = number_table(f"data.obsm[{use_rep!r}]", data.obsm[use_rep])
+    n_neighbors = whole_number("n_neighbors", n_neighbors, 2, len(codes), "the cells there are")
+    scanpy.pp.neighbors(data, n_neighbors=n_neighbors, use_rep=use_rep, random_state=seed_number(seed))
 
 
 def leiden(data: AnnData, resolution: float = 1.0, key_added: str = "leiden", seed: int = 0) -> None:
@@ -75,26 +89,37 @@ def leiden(data: AnnData, resolution: float = 1.0, key_added: str = "leiden", se
 
     Writes
     ------
-    ``data.obs[key_added]``, categories "0", "1", …; which cluster gets which number means nothing.
+    ``data.obs[key_added]``, categories "0", "1", …; which cluster gets which number means nothing. Its own earlier
+    clusters there are replaced without a word, any other column with a warning.
 
     Source: Traag et al. 2019, https://doi.org/10.1038/s41598-019-41695-z.
     """
-    if not resolution > 0:
-        raise ValueError(f"resolution: expected a number > 0, found {resolution}.")
     if "neighbors" not in data.uns:
         raise ValueError("data: expected a graph, found none; call knn_graph(data, use_rep=…) first.")
+    resolution, seed = positive("resolution", resolution), seed_number(seed)
+    warn_of_loss(data, text("key_added", key_added))
     scanpy.tl.leiden(
         data, resolution=resolution, key_added=key_added, random_state=seed,
         flavor="igraph", n_iterations=2, directed=False,
     )  # fmt: skip
 
 
-def clustering_scores(codes: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
+def warn_of_loss(data: AnnData, key: str) -> None:
+    """UserWarning if ``data.obs`` has a column of that name which is not of Leiden's making: labels, perhaps."""
+    if key in data.obs and "resolution" not in dict(data.uns.get(key, {})).get("params", {}):
+        warnings.warn(
+            f"key_added: data.obs[{key!r}] was there, not made by leiden, and is replaced by clusters; "
+            "choose another key_added to keep such a column.",
+            stacklevel=3,
+        )
+
+
+def clustering_scores(codes: ArrayLike, labels: ArrayLike, seed: int = 0) -> dict[str, float]:
     """How well k-means with the true number of clusters finds the labels, and how well the labels fit the codes.
 
     Parameters
     ----------
-    codes : (N, L).   labels : (N,), true names, at least two.   seed : of k-means' starts.
+    codes : (N, L).   labels : (N,), true names, at least two, and fewer than cells.   seed : of k-means' starts.
 
     Returns
     -------
@@ -102,36 +127,26 @@ def clustering_scores(codes: np.ndarray, labels: np.ndarray, seed: int = 0) -> d
     silhouette width of the *labels*, −1 to 1. Given k-means' own clusters instead, the silhouette would say how tight
     they are and nothing about the labels: a mistake found in published code.
     """
-    labels = _named(codes, labels)
-    found = kmeans(codes, len(np.unique(labels)), seed)
-    return cut_scores(labels, found) | {"asw": float(silhouette_score(codes, labels))}
+    table = number_table("codes", codes)
+    names = name_of_each("labels", labels, len(table), least=2)
+    n_names = len(np.unique(names))
+    if n_names == len(table):
+        raise ValueError(f"labels: expected fewer than cells, found {n_names} different ones; are they cell names?")
+    found = kmeans(table, n_names, seed)
+    return cut_scores(names, found) | {"asw": float(silhouette_score(table, names))}
 
 
-def cut_scores(labels: np.ndarray, found: np.ndarray) -> dict[str, float]:
+def cut_scores(labels: ArrayLike, found: ArrayLike) -> dict[str, float]:
     """``ari`` and ``nmi`` of two divisions of the same N cells. The order of the two does not matter."""
-    if np.shape(labels) != np.shape(found):
-        raise ValueError(f"found: expected one cluster per label, found shapes {np.shape(found)}, {np.shape(labels)}.")
+    labels = name_of_each("labels", labels, _length(labels))
+    found = name_of_each("found", found, len(labels))
     return {
         "ari": float(adjusted_rand_score(labels, found)),
         "nmi": float(normalized_mutual_info_score(labels, found)),
     }
 
 
-def _checked(codes: np.ndarray) -> np.ndarray:
-    """(N, L) finite numbers, or a ValueError that says what else was found."""
-    codes = np.asarray(codes)
-    if codes.ndim != 2:
-        raise ValueError(f"codes: expected (N, L), one row per cell, found shape {codes.shape}.")
-    if not np.isfinite(codes).all():
-        raise ValueError(f"codes: {int((~np.isfinite(codes)).sum())} values are NaN or infinite; did training diverge?")
-    return codes
-
-
-def _named(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(N,) labels, at least two of them different."""
-    labels = np.asarray(labels)
-    if labels.shape != (len(codes),):
-        raise ValueError(f"labels: expected one for each of the {len(codes)} cells, found shape {labels.shape}.")
-    if len(np.unique(labels)) < 2:
-        raise ValueError(f"labels: expected at least two different ones, all are {labels[0]!r}; nothing to compare.")
-    return labels
+def _length(values: Any) -> int:
+    if np.ndim(values) != 1 or len(values) == 0:
+        raise ValueError(f"labels: expected (N,), a name for each cell, found shape {np.shape(values)}.")
+    return len(values)

@@ -11,6 +11,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from course_lib.analysis.tables import number_table
+from course_lib.arguments import not_negative
+
 Floats = NDArray[np.float64]
 
 
@@ -31,13 +34,17 @@ class CountMoments:
 
 
 def count_moments(x: Any) -> CountMoments:
-    """Means, variances and zeros of raw counts, (N, G), dense or sparse; at least two cells, none of them empty."""
-    dense = np.asarray(x.toarray() if scipy.sparse.issparse(x) else x, dtype=np.float64)
+    """Means, variances and zeros of raw counts, (N, G), dense or sparse; at least two cells, none of them empty.
+
+    Raises
+    ------
+    TypeError, ValueError : values that are not finite numbers ≥ 0, fewer than two cells, a cell without a count.
+    """
+    dense = _counts(x)
     library = dense.sum(1)
-    if len(dense) < 2 or not (library > 0).all():
+    if not (library > 0).all():
         raise ValueError(
-            f"x: expected two or more cells, each with a count, found {len(dense)} cells, "
-            f"{int((library == 0).sum())} of them empty; drop the empty ones."
+            f"x: expected a count in each cell, found {int((library == 0).sum())} of {len(dense)} empty; drop them."
         )
     return CountMoments(
         library=library,
@@ -48,15 +55,24 @@ def count_moments(x: Any) -> CountMoments:
     )
 
 
+def _counts(x: Any) -> Floats:
+    dense = number_table("x", x.toarray() if scipy.sparse.issparse(x) else x, 2).astype(np.float64)
+    if dense.min() < 0:
+        raise ValueError(f"x: expected counts, found {dense.min():.3g} among them; pass raw counts, not scaled ones.")
+    return dense
+
+
 def common_overdispersion(x: Any, moments: CountMoments) -> float:
     r"""One φ = 1/θ for all genes, from the squares that Poisson noise leaves over.
 
     .. math:: φ = \frac{\sum_{ng} (x_{ng} - μ_{ng})^2 - μ_{ng}}{\sum_{ng} μ_{ng}^2}
 
     Zero if counting explains the spread; never below zero. Genes count with the square of their mean.
+    ``x`` : the counts (N, G) that the moments are of.
     """
-    dense = np.asarray(x.toarray() if scipy.sparse.issparse(x) else x, dtype=np.float64)
-    mu = moments.mu
+    dense, mu = _counts(x), moments.mu
+    if dense.shape != mu.shape:
+        raise ValueError(f"x: expected the counts that the moments are of, {mu.shape}, found shape {dense.shape}.")
     return float(max(0.0, (np.square(dense - mu) - mu).sum() / np.square(mu).sum()))
 
 
@@ -71,6 +87,7 @@ def predicted_variance(moments: CountMoments, mean: Floats, phi: float) -> Float
     ----------
     mean : (G,) or any shape.   phi : 1/θ ≥ 0; zero is Poisson.
     """
+    phi = not_negative("phi", phi)
     cv_squared = moments.library.var(ddof=1) / moments.library.mean() ** 2
     return mean + (cv_squared + phi * (1 + cv_squared)) * mean**2
 
@@ -86,6 +103,7 @@ def predicted_zero_fraction(moments: CountMoments, rho: Floats, phi: float) -> F
     ----------
     rho : (G,), shares of the library.   phi : 1/θ ≥ 0; zero is Poisson.
     """
+    phi = not_negative("phi", phi)
     mu = np.outer(moments.library, rho)  # (N, G)
     log_zero = -mu if phi == 0 else -np.log1p(phi * mu) / phi
     return np.exp(log_zero).mean(0)
@@ -93,4 +111,10 @@ def predicted_zero_fraction(moments: CountMoments, rho: Floats, phi: float) -> F
 
 def relative_spread(distances: Floats) -> float:
     """Standard deviation of pairwise distances over their mean: near zero, every point is as far as every other."""
+    distances = np.asarray(distances)
+    if distances.size == 0 or not distances.mean() > 0:
+        raise ValueError(
+            f"distances: expected some above zero and none NaN, found {distances.size} with mean "
+            f"{distances.mean() if distances.size else 'none'}; are all points the same?"
+        )
     return float(distances.std() / distances.mean())

@@ -20,13 +20,14 @@ ask it over pairs, as its paper does.
 ``experiments.de_simulation`` measures all this.
 
 Sources: Lopez et al. 2018, https://doi.org/10.1038/s41592-018-0229-2 (vanilla mode); Boyeau et al. 2023,
-https://doi.org/10.1073/pnas.2209124120 (change mode). No array of cells × draws × genes is ever made: draws are
-decoded a chunk of rows at a time, and what stays is K × G log fold changes, however many cells there are.
+https://doi.org/10.1073/pnas.2209124120 (change mode). ``analysis.group_draws`` makes the draws, this room decides; what
+stays in memory is K × G log fold changes, however many cells there are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from math import log
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -34,27 +35,30 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from course_lib.analysis.bayes_decision import STRONG, called_at, check_fdr_target, log_bayes_factor
+from course_lib.analysis.bayes_decision import STRONG, called_at, log_bayes_factor
+from course_lib.analysis.gate import COUNT_MODEL, check_is_cells, check_question, warn_untrained
+from course_lib.analysis.group_draws import mean_draws, pair_draws
 from course_lib.analysis.groups import group_positions
-from course_lib.analysis.latent import encode
-from course_lib.analysis.posterior import CHUNK, get_rho
+from course_lib.analysis.parts import at_a_time, device_of
 from course_lib.analysis.protocol import CountModel
+from course_lib.arguments import choice, fraction, not_negative, positive, seed_number, whole_number
 from course_lib.contexts import evaluating, seeded
-from course_lib.data.cells import Cells
-from course_lib.data.matching import check_cells
+from course_lib.data.cells import CellTable
 
-Draws = Iterator[tuple[Tensor, Tensor]]  # (k, G) of group 1 and (k, G) of group 2, some draws at a time
+Mode = Literal["change", "vanilla"]
+Over = Literal["means", "pairs"]
+Columns = dict[str, NDArray]
 COUNTING_NOISE = 0.125  # of a log₂ fold change: standard deviation that the default pseudocount tolerates
 
 
 def differential_expression(
     model: CountModel,
-    cells: Cells,
+    cells: CellTable,
     group1: ArrayLike,
     group2: ArrayLike,
     *,
-    mode: Literal["change", "vanilla"] = "change",
-    over: Literal["means", "pairs"] = "means",
+    mode: Mode = "change",
+    over: Over = "means",
     delta: float = 0.25,
     fdr_target: float = 0.05,
     pseudocount: float | None = None,
@@ -94,23 +98,35 @@ def differential_expression(
 
     Raises
     ------
+    TypeError : a model without ρ, such as a VAE; something else than cells; an argument of another kind.
     ValueError : cells of other genes or batches; groups that are empty, overlap, have one cell or do not fit; an
-        unknown mode or ``over``; δ < 0, a target outside (0, 1), c ≤ 0, fewer than two draws.
-    """
-    check_cells(model, cells)
-    first, second = group_positions(group1, group2, len(cells))
-    _check_settings(mode, over, delta, pseudocount, n_samples, n_pairs)
-    check_fdr_target(fdr_target)
-    c = default_pseudocount(cells, first, second) if pseudocount is None else pseudocount
+        unknown mode or ``over``; δ < 0, a target outside (0, 1), c ≤ 0, any of them infinite; fewer than two draws.
 
-    draw, n_draws = (_mean_draws, n_samples) if over == "means" else (_pair_draws, n_pairs)
-    with evaluating(model), seeded(seed, cells.x.device):
+    Warns
+    -----
+    UserWarning : the model was never trained.
+    """
+    check_question("differential_expression", model, cells, COUNT_MODEL)
+    first, second = group_positions(group1, group2, len(cells))
+    choice("mode", mode, get_args(Mode))
+    choice("over", over, get_args(Over))
+    delta, n_draws = not_negative("delta", delta), whole_number("n_samples", n_samples, 2)
+    n_pairs, seed = whole_number("n_pairs", n_pairs, 2), seed_number(seed)
+    batch_correction = choice("batch_correction", batch_correction, (False, True))
+    fdr_target = fraction("fdr_target", fdr_target, zero_too=False)
+    given = None if pseudocount is None else positive("pseudocount", pseudocount)
+    warn_untrained(model)
+
+    counts = _counts_of(cells, first), _counts_of(cells, second)
+    c = _default_pseudocount(*counts) if given is None else given
+    draw, n_draws = (mean_draws, n_draws) if over == "means" else (pair_draws, n_pairs)
+    with evaluating(model), seeded(seed, device_of(model, cells)):
         draws = draw(model, cells, first, second, n_draws, batch_correction)
         if mode == "change":
             columns = _change(draws, n_draws, cells.n_genes, delta, c)
         else:
             columns = _vanilla(draws, n_draws, cells.n_genes)
-    table = pd.DataFrame(columns | _count_columns(cells, first, second), index=pd.Index(cells.genes, name="gene"))
+    table = pd.DataFrame(columns | _count_columns(*counts), index=pd.Index(cells.genes, name="gene"))
 
     if mode == "vanilla":
         table["is_de"] = table["bayes_factor"].abs() >= STRONG
@@ -121,7 +137,7 @@ def differential_expression(
     return table
 
 
-def default_pseudocount(cells: Cells, group1: ArrayLike, group2: ArrayLike) -> float:
+def default_pseudocount(cells: CellTable, group1: ArrayLike, group2: ArrayLike) -> float:
     """The c at which counting noise alone moves no gene's log₂ fold change by a standard deviation above 1/8.
 
     A group with T molecules in all has S = ρT of a gene, give or take √S. The LFC with pseudocount c then has variance
@@ -129,82 +145,69 @@ def default_pseudocount(cells: Cells, group1: ArrayLike, group2: ArrayLike) -> f
     to (1/8)², half of the usual δ, and solving gives c. Below c changes are played down: no model can know them.
     More cells or deeper ones make c smaller; zero is never reached.
     """
+    check_is_cells(cells)
     first, second = group_positions(group1, group2, len(cells))
-    inverse_totals = sum(1 / float(cells.x[group].sum(dtype=torch.float64)) for group in (first, second))
-    return inverse_totals / (2 * COUNTING_NOISE * log(2)) ** 2
+    return _default_pseudocount(_counts_of(cells, first), _counts_of(cells, second))
 
 
-def _mean_draws(
-    model: CountModel, cells: Cells, first: NDArray, second: NDArray, n_samples: int, batch_correction: bool
-) -> Draws:
-    """Mean ρ of each group in each of K posterior draws of all their cells; (1, G) at a time."""
-    positions = np.union1d(first, second)  # one order for both, so that exchanging the groups exchanges the results
-    z_mean, z_sd, batch = _posterior(model, cells, positions)
-    share = np.stack([np.isin(positions, group) / len(group) for group in (first, second)])  # (2, N), rows sum to one
-    weights = torch.from_numpy(share).to(z_mean)
-    rows = max(1, CHUNK // cells.n_genes)
-    for _ in range(n_samples):
-        z = z_mean + z_sd * torch.randn_like(z_mean)  # (N, L)
-        means = torch.zeros(2, cells.n_genes, device=z.device)
-        for start in range(0, len(z), rows):
-            part = slice(start, start + rows)
-            means += weights[:, part] @ _rho(model, z[part], batch[part], batch_correction)  # (2, G)
-        yield means[:1], means[1:]
+@dataclass(frozen=True)
+class GroupCounts:
+    """What the counts themselves say of a group of cells, summed up gene by gene."""
+
+    n_cells: int
+    total: NDArray[np.float64]  # (G,)
+    not_zero: NDArray[np.int64]  # (G,) cells with a count of the gene
 
 
-def _pair_draws(
-    model: CountModel, cells: Cells, first: NDArray, second: NDArray, n_pairs: int, batch_correction: bool
-) -> Draws:
-    """ρ of K random cells of each group, one posterior draw each; a chunk of pairs at a time."""
-    members = []
-    for group in (first, second):
-        chosen = torch.randint(len(group), (n_pairs,)).to(cells.x.device)
-        z_mean, z_sd, batch = _posterior(model, cells, group)
-        z = z_mean[chosen] + z_sd[chosen] * torch.randn_like(z_mean[chosen])  # (K, L)
-        members.append((z, batch[chosen]))
-    rows = max(1, CHUNK // cells.n_genes)
-    for start in range(0, n_pairs, rows):
-        part = slice(start, start + rows)
-        rho1, rho2 = (_rho(model, z[part], batch[part], batch_correction) for z, batch in members)
-        yield rho1, rho2
+def _counts_of(cells: CellTable, positions: NDArray) -> GroupCounts:
+    total, not_zero, rows = np.zeros(cells.n_genes), np.zeros(cells.n_genes, dtype=np.int64), at_a_time(cells.n_genes)
+    for start in range(0, len(positions), rows):
+        x = cells[positions[start : start + rows]].x
+        total += x.sum(0, dtype=torch.float64).cpu().numpy()
+        not_zero += (x > 0).sum(0).cpu().numpy()
+    return GroupCounts(len(positions), total, not_zero)
 
 
-def _posterior(model: CountModel, cells: Cells, positions: NDArray) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and standard deviation of q(z∣x), (N, L) each, and the batch (N,) of the cells at ``positions``."""
-    rows = max(1, CHUNK // cells.n_genes)
-    parts = [encode(model, cells[positions[i : i + rows]]) for i in range(0, len(positions), rows)]
-    means, deviations = torch.cat([q.mean for q in parts]), torch.cat([q.stddev for q in parts])
-    return means, deviations, cells.batch[torch.from_numpy(positions).to(cells.batch.device)]
+def _default_pseudocount(*groups: GroupCounts) -> float:
+    inverse_totals = sum(1 / group.total.sum() for group in groups)
+    return float(inverse_totals / (2 * COUNTING_NOISE * log(2)) ** 2)
 
 
-def _rho(model: CountModel, z: Tensor, batch: Tensor, batch_correction: bool) -> Tensor:
-    """ρ of latent states (k, L), under their own batch (k,) or averaged over the model's: (k, G)."""
-    if not batch_correction:
-        return get_rho(model, z, batch)
-    n_batches = len(model.batches)
-    rho = get_rho(model, z, torch.zeros_like(batch))
-    for code in range(1, n_batches):
-        rho = rho + get_rho(model, z, torch.full_like(batch, code))
-    return rho / n_batches
+def _count_columns(first: GroupCounts, second: GroupCounts) -> Columns:
+    return {
+        "raw_mean1": first.total / first.n_cells,
+        "raw_mean2": second.total / second.n_cells,
+        "non_zeros_proportion1": first.not_zero / first.n_cells,
+        "non_zeros_proportion2": second.not_zero / second.n_cells,
+    }
 
 
-def _change(draws: Draws, n_draws: int, n_genes: int, delta: float, pseudocount: float) -> dict[str, NDArray]:
-    """Columns of change mode."""
-    lfc = np.empty((n_draws, n_genes), dtype=np.float32)  # filled in place: many small arrays would litter the heap
+def _change(
+    draws: Iterable[tuple[Tensor, Tensor]], n_draws: int, n_genes: int, delta: float, pseudocount: float
+) -> Columns:
+    """Columns of change mode, from (k, G) and (k, G) at a time."""
+    lfc = np.empty(
+        (n_genes, n_draws), dtype=np.float32
+    )  # each gene's draws side by side: what is asked of each is quick
     scales, done = np.zeros((2, n_genes)), 0
     for rho1, rho2 in draws:
-        change = torch.log2(rho1 + pseudocount) - torch.log2(rho2 + pseudocount)  # (k, G)
-        lfc[done : done + len(change)] = change.cpu().numpy()
+        change = torch.log2((rho1 + pseudocount) / (rho2 + pseudocount))  # (k, G)
+        lfc[:, done : done + len(change)] = change.T.cpu().numpy()
         scales += _sums(rho1, rho2) / n_draws
         done += len(change)
-    proba = np.mean(np.abs(lfc) > delta, axis=0)
+
+    def of_each_gene(statistic: Callable[[NDArray], NDArray]) -> NDArray[np.float64]:
+        genes = at_a_time(n_draws)  # with temporaries that stay small
+        return np.concatenate([statistic(lfc[start : start + genes]) for start in range(0, n_genes, genes)])
+
+    proba = of_each_gene(lambda part: np.mean(np.abs(part) > delta, axis=1))
     return {
         "proba_de": proba,
         "proba_not_de": 1 - proba,
         "bayes_factor": log_bayes_factor(proba),
-        "lfc_mean": lfc.mean(0, dtype=np.float64),
-        "lfc_median": np.median(lfc, axis=0),
-        "lfc_std": lfc.std(0, dtype=np.float64),
+        "lfc_mean": of_each_gene(lambda part: part.mean(1, dtype=np.float64)),
+        "lfc_median": of_each_gene(lambda part: np.median(part, axis=1)),
+        "lfc_std": of_each_gene(lambda part: part.std(1, dtype=np.float64)),
         "pseudocounts": np.full(n_genes, pseudocount),
         "delta": np.full(n_genes, delta),
         "scale1": scales[0],
@@ -212,8 +215,8 @@ def _change(draws: Draws, n_draws: int, n_genes: int, delta: float, pseudocount:
     }
 
 
-def _vanilla(draws: Draws, n_draws: int, n_genes: int) -> dict[str, NDArray]:
-    """Columns of vanilla mode."""
+def _vanilla(draws: Iterable[tuple[Tensor, Tensor]], n_draws: int, n_genes: int) -> Columns:
+    """Columns of vanilla mode, from (k, G) and (k, G) at a time."""
     higher, scales = np.zeros(n_genes, dtype=np.int64), np.zeros((2, n_genes))
     for rho1, rho2 in draws:
         higher += (rho1 > rho2).sum(0).cpu().numpy()
@@ -230,30 +233,4 @@ def _vanilla(draws: Draws, n_draws: int, n_genes: int) -> dict[str, NDArray]:
 
 def _sums(rho1: Tensor, rho2: Tensor) -> NDArray[np.float64]:
     """Over the draws, (2, G)."""
-    return torch.stack([rho1.sum(0, dtype=torch.float64), rho2.sum(0, dtype=torch.float64)]).cpu().numpy()
-
-
-def _count_columns(cells: Cells, first: NDArray, second: NDArray) -> dict[str, NDArray]:
-    """What the counts themselves say of the two groups."""
-    x1, x2 = cells[first].x, cells[second].x
-    return {
-        "raw_mean1": x1.mean(0, dtype=torch.float64).cpu().numpy(),
-        "raw_mean2": x2.mean(0, dtype=torch.float64).cpu().numpy(),
-        "non_zeros_proportion1": (x1 > 0).sum(0).cpu().numpy() / len(x1),
-        "non_zeros_proportion2": (x2 > 0).sum(0).cpu().numpy() / len(x2),
-    }
-
-
-def _check_settings(
-    mode: str, over: str, delta: float, pseudocount: float | None, n_samples: int, n_pairs: int
-) -> None:
-    if mode not in ("change", "vanilla"):
-        raise ValueError(f"mode: expected 'change' or 'vanilla', found {mode!r}.")
-    if over not in ("means", "pairs"):
-        raise ValueError(f"over: expected 'means' or 'pairs', found {over!r}.")
-    if not delta >= 0:
-        raise ValueError(f"delta: a log₂ fold change of at least 0 is needed, found {delta}; the usual choice is 0.25.")
-    if pseudocount is not None and not pseudocount > 0:
-        raise ValueError(f"pseudocount: expected a positive number on the scale of ρ, or None, found {pseudocount}.")
-    if n_samples < 2 or n_pairs < 2:
-        raise ValueError(f"n_samples, n_pairs: at least 2 draws are needed, found {n_samples} and {n_pairs}.")
+    return torch.stack([rho1.sum(0), rho2.sum(0)]).double().cpu().numpy()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from course_lib.analysis.gate import check_decoder_of_z, check_question
 from course_lib.analysis.protocol import VariationalModel
 from course_lib.data.cells import Cells
 from course_lib.probability import quadrature
@@ -30,16 +31,19 @@ class Bound:
 def log_joint_on_grid(model: VariationalModel, cells: Cells, grid: Grid) -> Tensor:
     """log p(x_n, z_k) = log p(x_n∣z_k) + log p(z_k): (N, K), double precision.
 
-    Raises ValueError if the model's latent state has more than one dimension.
+    Raises TypeError for a model that is no VAE, ValueError if its latent state has more than one dimension.
     """
+    check_question("a bound by quadrature", model, cells, ["encode", "decode", "prior", "n_latent"])
+    check_decoder_of_z("a bound by quadrature", model)
     if model.n_latent != 1:
         raise ValueError(
             f"model: expected n_latent = 1, found {model.n_latent}; a grid over more dimensions has points**n_latent "
             "points. Use course_lib.probability.bounds.iwae there."
         )
     model = copy.deepcopy(model).double()
-    z = grid.z.unsqueeze(-1)  # (K, 1)
-    log_likelihood = model.decode(z.unsqueeze(1)).log_prob(cells.x.double())  # (K, N)
+    x = cells[:].x.double()
+    z = grid.z.to(x.device).unsqueeze(-1)  # (K, 1)
+    log_likelihood = model.decode(z.unsqueeze(1)).log_prob(x)  # (K, N)
     return log_likelihood.T + model.prior.log_prob(z).squeeze(-1)
 
 
@@ -53,9 +57,9 @@ def bound_by_quadrature(model: VariationalModel, cells: Cells, grid: Grid, q: No
     grid : wide enough to hold all of q and of the posterior, and finer than the narrower of the two.
     q : batch shape (N, 1); what to use instead of the encoder's q(z∣x).
     """
-    if q is None:
-        q = copy.deepcopy(model).double().encode(cells.x.double())
     log_joint = log_joint_on_grid(model, cells, grid)  # (N, K)
+    if q is None:
+        q = copy.deepcopy(model).double().encode(cells[:].x.double())
     log_q = quadrature.on_grid(grid, Normal(q.mean.squeeze(-1).double(), q.stddev.squeeze(-1).double()))  # (N, K)
     return Bound(
         log_evidence=quadrature.log_evidence(grid, log_joint),

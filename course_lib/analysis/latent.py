@@ -6,13 +6,15 @@ Axes: N cells, G genes, L latent dimensions. Models are asked in evaluation mode
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Distribution
 
+from course_lib.analysis.gate import check_decoder_of_z, check_question
+from course_lib.analysis.parts import one_after_another, parts_of
 from course_lib.analysis.protocol import Coder, Encoder
 from course_lib.contexts import evaluating
-from course_lib.data.cells import Cells
-from course_lib.data.matching import check_cells
+from course_lib.data.cells import Cells, CellTable
 
 
 def encode(model: Encoder, cells: Cells) -> Any:
@@ -27,7 +29,7 @@ def mean_of(code: Tensor | Distribution) -> Tensor:
     return code.mean if isinstance(code, Distribution) else code
 
 
-def get_latent_representation(model: Encoder, cells: Cells) -> np.ndarray:
+def get_latent_representation(model: Encoder, cells: CellTable) -> NDArray[np.float32]:
     """The code of each cell: z for an autoencoder, the mean of q(z∣x) for a VAE.
 
     Returns
@@ -36,15 +38,28 @@ def get_latent_representation(model: Encoder, cells: Cells) -> np.ndarray:
 
     Raises
     ------
+    TypeError : a model without ``encode``, or no cells.
     ValueError : cells of other genes, or of other batches where the model knows its own.
     """
-    check_cells(model, cells)
+    check_question("get_latent_representation", model, cells, ["encode"])
     with evaluating(model):
-        return mean_of(encode(model, cells)).cpu().numpy()
+        return one_after_another(len(cells), (mean_of(encode(model, part)) for part in parts_of(model, cells)))
 
 
-def get_reconstruction(model: Coder, cells: Cells) -> np.ndarray:
-    """decode(encode(x)): (N, G), the decoder's mean at the posterior mean where the model is a VAE."""
-    check_cells(model, cells)
+def get_reconstruction(model: Coder, cells: CellTable) -> NDArray[np.float32]:
+    """decode(encode(x)): (N, G), the decoder's mean at the posterior mean where the model is a VAE.
+
+    The whole result is in memory, whatever the cells are kept in: 4 bytes × N × G.
+
+    Raises
+    ------
+    TypeError, ValueError : as above; a model whose decoder needs more than z.
+    """
+    check_question("get_reconstruction", model, cells, ["encode", "decode"])
+    check_decoder_of_z("get_reconstruction", model)
+
+    def reconstructed(part: Cells) -> Tensor:
+        return mean_of(model.decode(mean_of(encode(model, part))))
+
     with evaluating(model):
-        return mean_of(model.decode(mean_of(model.encode(cells.x)))).cpu().numpy()
+        return one_after_another(len(cells), (reconstructed(part) for part in parts_of(model, cells)))

@@ -6,10 +6,15 @@ A number alone says little: the most that any method can reach depends on how of
 types. So the entropy stands beside its ceiling, the same measure once batches mean nothing within a type.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import entropy
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+from course_lib.analysis.tables import name_of_each, number_table
+from course_lib.arguments import seed_number, whole_number
 
 
 def batch_entropy(codes: ArrayLike, batch: ArrayLike, n_neighbors: int = 50) -> float:
@@ -30,14 +35,15 @@ def batch_entropy(codes: ArrayLike, batch: ArrayLike, n_neighbors: int = 50) -> 
 
     Raises
     ------
-    ValueError : codes that are not a finite (N, L) table; another number of batch entries; k out of its range.
+    TypeError, ValueError : codes that are not a finite (N, L) table of numbers; another number of batch entries, or one
+        that is missing; k that is not a whole number in its range.
 
     Source: Haghverdi et al. 2018, https://doi.org/10.1038/nbt.4091; with k = 50 in Lopez et al. 2018,
     https://doi.org/10.1038/s41592-018-0229-2, Methods, where 100 cells are drawn to average over. Here: all cells.
     """
-    codes = _table(codes)
-    _one_per_cell("batch", batch, len(codes))
-    return _entropy(_neighbours(codes, n_neighbors), np.asarray(batch))
+    table = number_table("codes", codes)
+    names = name_of_each("batch", batch, len(table))
+    return _entropy(_neighbours(table, n_neighbors), names)
 
 
 def batch_entropy_ceiling(
@@ -61,21 +67,19 @@ def batch_entropy_ceiling(
 
     Raises
     ------
-    ValueError : as ``batch_entropy``; another number of labels than cells.
+    TypeError, ValueError : as ``batch_entropy``, and the same of labels and seed.
     """
-    codes = _table(codes)
-    _one_per_cell("batch", batch, len(codes))
-    labels = np.zeros(len(codes)) if labels is None else labels
-    _one_per_cell("labels", labels, len(codes))
-    rng = np.random.default_rng(seed)
-    shuffled = np.array(batch)
-    for label in np.unique(labels):
-        members = np.flatnonzero(np.asarray(labels) == label)
+    table = number_table("codes", codes)
+    shuffled = name_of_each("batch", batch, len(table)).copy()
+    types = name_of_each("labels", np.zeros(len(table)) if labels is None else labels, len(table))
+    rng = np.random.default_rng(seed_number(seed))
+    for name in np.unique(types):
+        members = np.flatnonzero(types == name)
         shuffled[members] = rng.permutation(shuffled[members])
-    return _entropy(_neighbours(codes, n_neighbors), shuffled)
+    return _entropy(_neighbours(table, n_neighbors), shuffled)
 
 
-def same_batch_neighbours(coordinates: np.ndarray, batch: np.ndarray, n_neighbors: int = 15) -> tuple[float, float]:
+def same_batch_neighbours(coordinates: ArrayLike, batch: ArrayLike, n_neighbors: int = 15) -> tuple[float, float]:
     """How often a cell's neighbours come from its own batch, and how often they would if batches were mixed at random.
 
     Parameters
@@ -86,59 +90,54 @@ def same_batch_neighbours(coordinates: np.ndarray, batch: np.ndarray, n_neighbor
     -------
     The observed share, and the share expected under random mixing: Σ_b (n_b/N)(n_b − 1)/(N − 1).
     """
-    codes = np.unique(np.asarray(batch), return_inverse=True)[1]
-    if len(codes) <= n_neighbors:
-        raise ValueError(f"n_neighbors: expected fewer than the {len(codes)} cells, found {n_neighbors}.")
-    index = NearestNeighbors(n_neighbors=n_neighbors).fit(coordinates).kneighbors(return_distance=False)
-    sizes = np.bincount(codes)
+    table = number_table("coordinates", coordinates)
+    codes = np.unique(name_of_each("batch", batch, len(table)), return_inverse=True)[1]
+    index, sizes = _neighbours(table, n_neighbors), np.bincount(codes)
     expected = (sizes * (sizes - 1)).sum() / (len(codes) * (len(codes) - 1))
     return float((codes[index] == codes[:, None]).mean()), float(expected)
 
 
 def label_knn_accuracy(
-    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, n_neighbors: int = 15
+    train: ArrayLike, train_labels: ArrayLike, test: ArrayLike, test_labels: ArrayLike, n_neighbors: int = 15
 ) -> float:
     """The fraction of test cells whose label is the majority's among their nearest training cells.
 
     Parameters
     ----------
-    train : (N, L).   train_labels : (N,).   test : (M, L).   test_labels : (M,).
+    train : (N, L).   train_labels : (N,).   test : (M, L).   test_labels : (M,).   n_neighbors : 1 to N.
 
     Returns
     -------
     0 to 1. Compare it with the share of the commonest label, which a classifier reaches without looking.
+
+    Raises
+    ------
+    TypeError, ValueError : tables that are not finite numbers or of different widths; labels that are missing, of
+        another number than cells, or none of which occurs on both sides.
     """
-    if len(train) < n_neighbors:
-        raise ValueError(f"n_neighbors: expected at most {len(train)} training cells, found {n_neighbors}; take fewer.")
-    return float(KNeighborsClassifier(n_neighbors).fit(train, train_labels).score(test, test_labels))
+    known, new = number_table("train", train), number_table("test", test)
+    names, truth = (
+        name_of_each("train_labels", train_labels, len(known)),
+        name_of_each("test_labels", test_labels, len(new)),
+    )
+    if new.shape[1] != known.shape[1]:
+        raise ValueError(f"test: expected {known.shape[1]} columns as in train, found {new.shape[1]}.")
+    if not np.isin(truth, names).any():
+        raise ValueError(
+            f"test_labels: expected names that occur in train_labels, such as {names[0].item()!r}, found "
+            f"{truth[0].item()!r} and no other that does; give both as names, or both as codes."
+        )
+    k = whole_number("n_neighbors", n_neighbors, 1, len(known), "the training cells there are")
+    return float(KNeighborsClassifier(k).fit(known, names).score(new, truth))
 
 
-def _entropy(neighbours: NDArray[np.int64], batch: NDArray[np.generic]) -> float:
+def _entropy(neighbours: NDArray[np.int64], batch: NDArray[Any]) -> float:
     names, codes = np.unique(batch, return_inverse=True)
     frequencies = (codes[neighbours][..., None] == np.arange(len(names))).mean(axis=1)  # (N, k, B) to (N, B)
     return float(entropy(frequencies, axis=1).mean())
 
 
-def _neighbours(codes: NDArray[np.float64], n_neighbors: int) -> NDArray[np.int64]:
+def _neighbours(codes: NDArray[Any], n_neighbors: int) -> NDArray[np.int64]:
     """Who is near: (N, k) positions. scikit-learn leaves a cell out of its own neighbours, copies of it not."""
-    if not 1 <= n_neighbors < len(codes):
-        raise ValueError(
-            f"n_neighbors: expected 1 to {len(codes) - 1}, the other cells there are, found {n_neighbors}; "
-            "take fewer neighbours or more cells."
-        )
-    return NearestNeighbors(n_neighbors=n_neighbors).fit(codes).kneighbors(return_distance=False)
-
-
-def _table(codes: ArrayLike) -> NDArray[np.float64]:
-    table = np.asarray(codes, dtype=np.float64)
-    if table.ndim != 2:
-        raise ValueError(f"codes: expected (N, L), one row for each cell, found shape {table.shape}.")
-    if not np.isfinite(table).all():
-        row = np.flatnonzero(~np.isfinite(table).all(axis=1))[0]
-        raise ValueError(f"codes: row {row} is not finite, so it has no neighbours; did the training diverge?")
-    return table
-
-
-def _one_per_cell(name: str, values: ArrayLike, n_cells: int) -> None:
-    if np.shape(values) != (n_cells,):
-        raise ValueError(f"{name}: expected one for each of the {n_cells} cells, found shape {np.shape(values)}.")
+    k = whole_number("n_neighbors", n_neighbors, 1, len(codes) - 1, "the other cells there are")
+    return NearestNeighbors(n_neighbors=k).fit(codes).kneighbors(return_distance=False)

@@ -1,44 +1,45 @@
 """What a trained scVI says about cells: library size, normalised expression, new counts, and their likelihood.
 
 Axes: N cells, G genes, L latent dimensions, K samples. The functions have scvi-tools' names. Cells come from
-``analysis.gate.cells_for``; models are asked in evaluation mode; randomness comes from ``seed`` alone.
+``analysis.gate.cells_for``; models are asked in evaluation mode, for a part of the cells at a time; randomness comes
+from ``seed`` alone, drawn for one part after another.
+
+Every function here raises TypeError for a model that lacks what it asks for, for something else than cells and for a
+number of another kind, ValueError for cells of other genes or batches and for numbers out of their range.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import Distribution, Normal
 
+from course_lib.analysis.gate import COUNT_MODEL, check_question
 from course_lib.analysis.latent import encode
-from course_lib.analysis.protocol import CountModel
+from course_lib.analysis.parts import at_a_time, device_of, one_after_another, parts_of
+from course_lib.analysis.protocol import CountModel, Weighted
+from course_lib.arguments import positive, seed_number, whole_number
 from course_lib.contexts import evaluating, seeded
-from course_lib.data.cells import Cells
-from course_lib.data.matching import check_cells
+from course_lib.data.cells import Cells, CellTable
 from course_lib.probability.bounds import iwae
 
-CHUNK = 2_000_000  # numbers in the largest temporary: K cells' worth of genes at a time
 
-
-@torch.no_grad()
-def get_latent_library_size(model: CountModel, cells: Cells) -> NDArray[np.float32]:
+def get_latent_library_size(model: CountModel, cells: CellTable) -> NDArray[np.float32]:
     """Posterior mean of ℓ_n, molecules: (N,). The total count where the model takes ℓ as observed."""
-    check_cells(model, cells)
+    check_question("get_latent_library_size", model, cells, COUNT_MODEL)
     with evaluating(model):
-        if not model.learns_library:
-            return cells.x.sum(-1).numpy()
-        q = encode_library(model, cells)  # log ℓ, (N, 1)
-        return (q.mean + q.variance / 2).exp().squeeze(-1).numpy()  # the mean of a log-normal
+        return one_after_another(len(cells), (library_size_of(model, part) for part in parts_of(model, cells)))
 
 
 def get_normalized_expression(
     model: CountModel,
-    cells: Cells,
+    cells: CellTable,
     *,
     transform_batch: str | Sequence[str] | None = None,
-    library_size: float | str = 1.0,
+    library_size: float | Literal["latent"] = 1.0,
     n_samples: int | None = None,
     seed: int = 0,
 ) -> NDArray[np.float32]:
@@ -53,26 +54,63 @@ def get_normalized_expression(
 
     Returns
     -------
-    (N, G) float32.  Store it as ``adata.layers["scvi_normalized"]``.
+    (N, G) float32, whole in memory: 4 bytes × N × G.  Store it as ``adata.layers["scvi_normalized"]``.
 
     Raises
     ------
-    ValueError : cells of other genes or batches; an unknown transform_batch; a library_size that is neither
-        positive nor "latent"; n_samples below 1.
+    TypeError, ValueError : as above; an unknown transform_batch; a library_size that is neither positive nor "latent".
     """
-    check_cells(model, cells)
-    scale = _scale(model, cells, library_size)
+    check_question("get_normalized_expression", model, cells, COUNT_MODEL)
     codes = _batch_codes(model, transform_batch)
-    if n_samples is not None and n_samples < 1:
-        raise ValueError(f"n_samples: expected None or at least 1, found {n_samples}.")
-    expression = []
-    with evaluating(model), seeded(seed, cells.x.device):
-        for part in _parts(cells, n_samples or 1):
-            q = encode(model, part)
-            z = q.mean.unsqueeze(0) if n_samples is None else q.sample((n_samples,))  # (K, N, L)
-            batches = [part.batch if code is None else torch.full_like(part.batch, code) for code in codes]
-            expression.append(torch.stack([get_rho(model, z, s).mean(0) for s in batches]).mean(0))  # (N, G)
-    return (torch.cat(expression) * scale).numpy()
+    if not isinstance(library_size, str):
+        library_size = positive("library_size", library_size)
+    elif library_size != "latent":
+        raise ValueError(f"library_size: expected a total > 0 or 'latent', found {library_size!r}.")
+    n_draws = 1 if n_samples is None else whole_number("n_samples", n_samples)
+
+    def expression_of(part: Cells) -> Tensor:
+        q = encode(model, part)
+        z = q.mean.unsqueeze(0) if n_samples is None else q.sample((n_draws,))  # (K, N, L)
+        batches = [part.batch if code is None else torch.full_like(part.batch, code) for code in codes]
+        rho = torch.stack([get_rho(model, z, s).mean(0) for s in batches]).mean(0)  # (N, G)
+        return rho * (library_size_of(model, part).unsqueeze(-1) if library_size == "latent" else library_size)
+
+    with evaluating(model), seeded(seed_number(seed), device_of(model, cells)):
+        return one_after_another(len(cells), (expression_of(part) for part in parts_of(model, cells, n_draws)))
+
+
+def posterior_predictive_sample(
+    model: CountModel, cells: CellTable, n_samples: int = 1, seed: int = 0
+) -> NDArray[np.float32]:
+    """New counts for the same cells: z, ℓ ~ q(·∣x), then x ~ p(x∣z, ℓ, s), dropout included.
+
+    Returns
+    -------
+    (K, N, G), whole in memory: 4 bytes × K × N × G.
+    """
+    check_question("posterior_predictive_sample", model, cells, COUNT_MODEL)
+    n_samples = whole_number("n_samples", n_samples)
+    with evaluating(model), seeded(seed_number(seed), device_of(model, cells)):
+        new_counts = (_decode_draws(model, part, n_samples).sample() for part in parts_of(model, cells, n_samples))
+        return one_after_another(len(cells), new_counts, axis=1)
+
+
+def get_marginal_ll(model: Weighted, cells: CellTable, n_samples: int = 100, seed: int = 0) -> NDArray[np.float64]:
+    """Importance-weighted lower bound on log p(x∣s) of each cell, with K draws from q: (N,) in nats.
+
+    For every model with ``log_weights``: SCVI, SimplifiedSCVI, VAE. With an observed library it is a bound on
+    log p(x∣s, Σx) instead: never compare the two.
+    """
+    check_question("get_marginal_ll", model, cells, ["log_weights"])
+    n_samples = whole_number("n_samples", n_samples)
+    most = at_a_time(cells.n_genes)  # draws of a single cell
+
+    def bound_of(part: Cells) -> Tensor:
+        draws = [min(most, n_samples - done) for done in range(0, n_samples, most)]
+        return iwae(torch.cat([model.log_weights(part, k) for k in draws])).double()  # (K, N) to (N,)
+
+    with evaluating(model), seeded(seed_number(seed), device_of(model, cells)):
+        return one_after_another(len(cells), (bound_of(part) for part in parts_of(model, cells, n_samples)))
 
 
 def get_rho(model: CountModel, z: Tensor, batch: Tensor) -> Tensor:
@@ -80,29 +118,12 @@ def get_rho(model: CountModel, z: Tensor, batch: Tensor) -> Tensor:
     return model.decode(z, z.new_zeros(z.shape[-2], 1), batch).base_dist.mu
 
 
-def posterior_predictive_sample(
-    model: CountModel, cells: Cells, n_samples: int = 1, seed: int = 0
-) -> NDArray[np.float32]:
-    """New counts for the same cells: z, ℓ ~ q(·∣x), then x ~ p(x∣z, ℓ, s), dropout included.  (K, N, G)."""
-    check_cells(model, cells)
-    if n_samples < 1:
-        raise ValueError(f"n_samples: expected at least 1, found {n_samples}.")
-    with evaluating(model), seeded(seed, cells.x.device):
-        parts = [_decode_draws(model, part, n_samples).sample() for part in _parts(cells, n_samples)]
-    return torch.cat(parts, dim=1).numpy()
-
-
-def get_marginal_ll(model: CountModel, cells: Cells, n_samples: int = 100, seed: int = 0) -> NDArray[np.float64]:
-    """Importance-weighted lower bound on log p(x∣s) of each cell, with K draws from q: (N,) in nats.
-
-    With an observed library it is a bound on log p(x∣s, Σx) instead: never compare the two.
-    """
-    check_cells(model, cells)
-    if n_samples < 1:
-        raise ValueError(f"n_samples: expected at least 1, found {n_samples}.")
-    with evaluating(model), seeded(seed, cells.x.device):
-        parts = [iwae(model.log_weights(part, n_samples)) for part in _parts(cells, n_samples)]
-    return torch.cat(parts).double().numpy()
+def library_size_of(model: CountModel, cells: Cells) -> Tensor:
+    """Posterior mean of ℓ, or the total count: (N,)."""
+    if not model.learns_library:
+        return cells.x.sum(-1)
+    q = encode_library(model, cells)  # log ℓ, (N, 1)
+    return (q.mean + q.variance / 2).exp().squeeze(-1)  # the mean of a log-normal
 
 
 def encode_library(model: CountModel, cells: Cells) -> Normal:
@@ -110,7 +131,7 @@ def encode_library(model: CountModel, cells: Cells) -> Normal:
     return model.encode_library(cells.x, *([cells.batch] if getattr(model, "encodes_batch", False) else []))
 
 
-def _decode_draws(model: CountModel, cells: Cells, n_samples: int) -> torch.distributions.Distribution:
+def _decode_draws(model: CountModel, cells: Cells, n_samples: int) -> Distribution:
     """p(x∣z, ℓ, s) at K draws of z and ℓ: batch shape (K, N)."""
     z = encode(model, cells).sample((n_samples,))  # (K, N, L)
     if model.learns_library:
@@ -120,25 +141,13 @@ def _decode_draws(model: CountModel, cells: Cells, n_samples: int) -> torch.dist
     return model.decode(z, log_library, cells.batch)
 
 
-def _parts(cells: Cells, n_samples: int) -> Iterator[Cells]:
-    """The cells, so many at a time that K samples of their genes fit into ``CHUNK`` numbers."""
-    size = max(1, CHUNK // (n_samples * cells.n_genes))
-    return (cells[start : start + size] for start in range(0, len(cells), size))  # slices: cheap
-
-
-def _scale(model: CountModel, cells: Cells, library_size: float | str) -> Tensor:
-    if library_size == "latent":
-        return torch.from_numpy(get_latent_library_size(model, cells)).unsqueeze(-1)  # (N, 1)
-    if isinstance(library_size, str) or not library_size > 0:
-        raise ValueError(f"library_size: expected a positive total or 'latent', found {library_size!r}.")
-    return torch.tensor(float(library_size))
-
-
 def _batch_codes(model: CountModel, names: str | Sequence[str] | None) -> list[int | None]:
     if names is None:
         return [None]
-    names = [names] if isinstance(names, str) else list(names)
-    unknown = [name for name in names if name not in model.batches]
-    if unknown or not names:
+    if not isinstance(names, Iterable):
+        raise TypeError(f"transform_batch: expected a batch's name, several, or None, found {names!r:.60}.")
+    wanted = [names] if isinstance(names, str) else list(names)
+    unknown = [name for name in wanted if name not in model.batches]
+    if unknown or not wanted:
         raise ValueError(f"transform_batch: expected names among {model.batches}, found {unknown or 'none'}.")
-    return [model.batches.index(name) for name in names]
+    return [model.batches.index(name) for name in wanted]

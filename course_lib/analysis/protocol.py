@@ -10,6 +10,13 @@ from course_lib.data.cells import Cells
 from course_lib.data.matching import Named
 
 
+class Weighted(HasModes, Protocol):
+    """A model that can weigh draws of its latent variables: a VAE of any kind."""
+
+    def log_weights(self, cells: Cells, n_samples: int) -> Tensor:
+        """log p(x, z_k, ℓ_k∣s) − log q(z_k, ℓ_k∣x) for K draws from q: (K, N)."""
+
+
 class Encoder(HasModes, Protocol):
     """What every model of the course has."""
 
@@ -24,7 +31,7 @@ class Coder(Encoder, Protocol):
         """(N, L) to a reconstruction (N, G), or to a distribution over cells."""
 
 
-class VariationalModel(Protocol):
+class VariationalModel(HasModes, Protocol):
     """A prior, an encoder and a decoder, as in ``course_lib.models.vae``."""
 
     n_latent: int
@@ -46,7 +53,7 @@ class VariationalModel(Protocol):
     def double(self) -> Any: ...
 
 
-class CountModel(HasModes, Named, Protocol):
+class CountModel(Weighted, Named, Protocol):
     """Batches, a library size and a likelihood of counts, as in ``course_lib.models.scvi``."""
 
     n_latent: int
@@ -60,6 +67,3 @@ class CountModel(HasModes, Named, Protocol):
 
     def decode(self, z: Tensor, log_library: Tensor, batch: Tensor) -> Independent:
         """p(x∣z, ℓ, s): (..., N, L), (..., N, 1), (N,) to a distribution over whole cells, with a mean ``mu``."""
-
-    def log_weights(self, cells: Cells, n_samples: int) -> Tensor:
-        """log p(x, z_k, ℓ_k∣s) − log q(z_k, ℓ_k∣x): (K, N)."""

@@ -4,11 +4,15 @@ Axes: N cells, G genes.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
+from course_lib.analysis.tables import number_table
+from course_lib.arguments import seed_number, whole_number
 
-def variance_explained(x: np.ndarray, reconstruction: np.ndarray, mean: np.ndarray) -> float:
+
+def variance_explained(x: ArrayLike, reconstruction: ArrayLike, mean: ArrayLike) -> float:
     """1 − Σ(x − x′)² / Σ(x − mean)², over all cells and genes.
 
     Parameters
@@ -21,30 +25,43 @@ def variance_explained(x: np.ndarray, reconstruction: np.ndarray, mean: np.ndarr
 
     Raises
     ------
-    ValueError : shapes differ, or x has no variance around ``mean``.
+    TypeError, ValueError : values that are not finite numbers, shapes that differ, an x without variance around
+        ``mean``.
     """
-    x, reconstruction = np.asarray(x, dtype=np.float64), np.asarray(reconstruction, dtype=np.float64)
-    if x.shape != reconstruction.shape:
-        raise ValueError(f"reconstruction: expected the shape of x, {x.shape}, found {reconstruction.shape}.")
-    total = np.square(x - mean).sum()
+    data = number_table("x", x).astype(np.float64)
+    back, centre = number_table("reconstruction", reconstruction), number_table("mean", np.atleast_2d(mean))
+    if back.shape != data.shape:
+        raise ValueError(f"reconstruction: expected the shape of x, {data.shape}, found {back.shape}.")
+    if centre.shape != (1, data.shape[1]):
+        raise ValueError(
+            f"mean: expected one number for each of the {data.shape[1]} genes, found shape {np.shape(mean)}."
+        )
+    total = np.square(data - centre).sum()
     if total == 0:
-        raise ValueError("x: every value equals the mean, so there is no variance to explain.")
-    return float(1 - np.square(x - reconstruction).sum() / total)
+        raise ValueError("x: expected some variance, found every value equal to the mean; there is none to explain.")
+    return float(1 - np.square(data - back).sum() / total)
 
 
-def pca_variance_explained(train: np.ndarray, test: np.ndarray, n_components: int, seed: int = 0) -> float:
-    """The same score for PCA: components from ``train`` (N, G), scored on ``test`` (M, G)."""
-    pca = PCA(n_components, random_state=seed).fit(train)
-    return variance_explained(test, pca.inverse_transform(pca.transform(test)), train.mean(0))
+def pca_variance_explained(train: ArrayLike, test: ArrayLike, n_components: int, seed: int = 0) -> float:
+    """The same score for PCA: components from ``train`` (N, G), scored on ``test`` (M, G).
+
+    ``n_components`` : L, 1 to the smaller of N and G.   ``seed`` : of scikit-learn's solver, where it draws.
+    """
+    known, new = number_table("train", train, 2), number_table("test", test)
+    if new.shape[1] != known.shape[1]:
+        raise ValueError(f"test: expected {known.shape[1]} genes as in train, found {new.shape[1]}.")
+    n_components = whole_number("n_components", n_components, 1, min(known.shape), "the smaller side of train")
+    pca = PCA(n_components, random_state=seed_number(seed)).fit(known)
+    return variance_explained(new, pca.inverse_transform(pca.transform(new)), known.mean(0))
 
 
-def largest_angle(a: np.ndarray, b: np.ndarray) -> float:
+def largest_angle(a: ArrayLike, b: ArrayLike) -> float:
     """The largest principal angle between the column spaces of two (G, L) matrices, in degrees.
 
     0° means the same subspace (up to rotation of its basis), 90° that some direction of one is orthogonal
     to all of the other.  Source: Björck and Golub 1973, https://doi.org/10.2307/2005662, through SciPy.
     """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.shape[0] != b.shape[0]:
-        raise ValueError(f"b: expected {a.shape[0]} rows as in a, found {b.shape[0]}; columns are the basis vectors.")
-    return float(np.degrees(subspace_angles(a, b).max()))
+    one, other = number_table("a", a).astype(np.float64), number_table("b", b).astype(np.float64)
+    if len(one) != len(other):
+        raise ValueError(f"b: expected {len(one)} rows as in a, found {len(other)}; columns are the basis vectors.")
+    return float(np.degrees(subspace_angles(one, other).max()))

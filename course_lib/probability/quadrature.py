@@ -62,7 +62,7 @@ class Grid:
         -------
         (...), finite where the integrand is positive somewhere.
         """
-        return torch.logsumexp(log_f + self.weights.log(), dim=-1)
+        return torch.logsumexp(log_f + self.weights.log().to(log_f.device), dim=-1)
 
     def expectation(self, log_q: Tensor, f: Tensor) -> Tensor:
         """E_q[f] = ∫ q(z) f(z) dz.
@@ -76,7 +76,7 @@ class Grid:
         (...). Where q is zero, f does not count, even if it is infinite there (0 · log 0 = 0).
         """
         q = log_q.exp()
-        return torch.where(q > 0, q * f, torch.zeros_like(q)) @ self.weights
+        return torch.where(q > 0, q * f, torch.zeros_like(q)) @ self.weights.to(q.device)
 
 
 def log_evidence(grid: Grid, log_joint: Tensor) -> Tensor:
@@ -101,4 +101,4 @@ def kl(grid: Grid, log_q: Tensor, log_p: Tensor) -> Tensor:
 
 def on_grid(grid: Grid, q: Distribution) -> Tensor:
     """log q_n(z_k) of N one-dimensional distributions (batch shape (N,)) on the grid: (N, K), double precision."""
-    return q.log_prob(grid.z.unsqueeze(-1)).T
+    return q.log_prob(grid.z.to(q.mean.device).unsqueeze(-1)).T
