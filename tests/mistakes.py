@@ -25,6 +25,7 @@ import tempfile
 import time
 import tomllib
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,9 +83,10 @@ def read_mistakes(folder: Path = FOLDER) -> list[Mistake]:
     return mistakes
 
 
-def part_of(mistakes: list[Mistake], k: int, of: int) -> list[Mistake]:
-    """The k-th of so many parts, counted from 1: every ``of``-th mistake, so that no part holds the slow ones alone."""
-    return mistakes[k - 1 :: of]
+def choose(mistakes: list[Mistake], part: str = "", names: Sequence[str] | None = None) -> list[Mistake]:
+    """Those whose name or file contains ``part``, in any case; of these, those of exactly these names, if given."""
+    found = [mistake for mistake in mistakes if part.lower() in f"{mistake.name}\n{mistake.file}".lower()]
+    return found if names is None else [mistake for mistake in found if mistake.name in names]
 
 
 def copy_with(mistake: Mistake, folder: Path) -> None:
@@ -175,18 +177,14 @@ def outcome(mistake: Mistake) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", default="", help="part of a mistake's name or file")
-    parser.add_argument("--part", default="1/1", help="2/3: of three equal parts of the list, the second")
+    parser.add_argument("--exactly", nargs="+", metavar="NAME", help="the mistakes of these names and no others")
     parser.add_argument("--json", type=Path, help="also write {name: outcome} there")
     parser.add_argument("--test", help=argparse.SUPPRESS)  # what a process that cannot fork runs
     parser.add_argument("--in", dest="folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.test:
         return run_test(arguments.test, arguments.folder)
-    chosen = [
-        mistake
-        for mistake in part_of(read_mistakes(), *map(int, arguments.part.split("/")))
-        if arguments.name.lower() in f"{mistake.name}\n{mistake.file}".lower()
-    ]
+    chosen = choose(read_mistakes(), arguments.name, arguments.exactly)
     extras = {mistake.needs for mistake in chosen if mistake.needs and importlib.util.find_spec(mistake.needs)}
     for name in [*HEAVY, *sorted(extras)]:
         importlib.import_module(name)

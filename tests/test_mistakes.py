@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from mistakes import ROOT, Mistake, copy_with, outcome, part_of, read_mistakes
+from mistakes import ROOT, Mistake, choose, copy_with, outcome, read_mistakes
 
 pytestmark = pytest.mark.slow
 MISTAKES = read_mistakes()
@@ -15,8 +15,10 @@ MISTAKES = read_mistakes()
 
 @pytest.fixture(scope="class")
 def outcomes(request, tmp_path_factory) -> dict[str, str]:
+    """Of every mistake of this class that was asked for, all in one process."""
+    names = [item.callspec.params["mistake"].name for item in request.session.items if item.cls is request.cls]
     path = tmp_path_factory.mktemp("mistakes") / "outcomes.json"
-    command = [sys.executable, ROOT / "tests" / "mistakes.py", "--part", request.cls.part, "--json", path]
+    command = [sys.executable, ROOT / "tests" / "mistakes.py", "--json", path, "--exactly", *names]
     run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert path.exists(), run.stderr
     return json.loads(path.read_text(encoding="utf-8"))
@@ -32,16 +34,14 @@ class EachIsKilled:
 # Two classes: the Makefile's `--dist loadscope` gives each to a worker of its own, the largest classes and files first.
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mistake", part_of(MISTAKES, 1, 2), ids=lambda mistake: mistake.name)
+@pytest.mark.parametrize("mistake", MISTAKES[::2], ids=lambda mistake: mistake.name)
 class TestOneHalf(EachIsKilled):
-    part = "1/2"
+    pass
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mistake", part_of(MISTAKES, 2, 2), ids=lambda mistake: mistake.name)
+@pytest.mark.parametrize("mistake", MISTAKES[1::2], ids=lambda mistake: mistake.name)
 class TestTheOtherHalf(EachIsKilled):
-    part = "2/2"
+    pass
 
 
 def test_names_are_unique():
@@ -62,10 +62,12 @@ killed_by = "tests/test_toys.py::test_σ"
 """
 
 
-def test_the_two_halves_are_the_whole_and_alike_in_size():
-    halves = [part_of(MISTAKES, k, 2) for k in (1, 2)]
-    assert sorted(mistake.name for half in halves for mistake in half) == sorted(mistake.name for mistake in MISTAKES)
-    assert abs(len(halves[0]) - len(halves[1])) <= 1
+def test_mistakes_are_chosen_by_part_of_their_name_or_file_or_by_their_whole_names():
+    named = [("KL: a sign", "gaussian"), ("a mean", "kl"), ("a sum", "bounds")]
+    some = [replace(MISTAKES[0], name=name, file=f"course_lib/probability/{file}.py") for name, file in named]
+    assert choose(some, "kl") == some[:2]
+    assert choose(some, names=["a mean", "KL"]) == some[1:2]
+    assert choose(some) == some
 
 
 def test_all_files_of_the_folder_are_read_in_the_order_of_their_names(tmp_path):
@@ -88,7 +90,6 @@ def test_a_mistake_that_stands_elsewhere_is_refused(tmp_path):
         read_mistakes(folder)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES[:1], ids=lambda mistake: mistake.name)
 def test_a_system_that_cannot_fork_starts_a_process_instead(mistake, monkeypatch):
     monkeypatch.delattr("os.fork")

@@ -23,32 +23,29 @@ def named_as_if_transposed(table: Table) -> str:
     cells = [name for name in columns if _CELL_NAME.fullmatch(name)]
     genes = [name for name in rows if _GENE_NAME.fullmatch(name)]
     if len(cells) > 0.9 * len(columns) and not any(_CELL_NAME.fullmatch(name) for name in rows):
-        return _transposed(table, f"its columns are named like cells ({cells[0]!r}, …)")
+        return _transposed(table.source, f"its columns are named like cells ({cells[0]!r}, …)")
     if len(genes) >= 5 and not any(_GENE_NAME.fullmatch(name) for name in columns):
-        return _transposed(table, f"rows are named like genes ({genes[0]!r}, {genes[1]!r}, …)")
+        return _transposed(table.source, f"rows are named like genes ({genes[0]!r}, {genes[1]!r}, …)")
     return ""
 
 
-def spread_as_if_transposed(table: Table) -> str:
+def spread_as_if_transposed(source: str, of_rows: np.ndarray, of_columns: np.ndarray) -> str:
     """Do the totals of rows of counts spread over far more orders of magnitude than those of columns?
 
     In cells × genes it is the other way: in the course's data sets the standard deviation of the log totals is .3 to
     .9 for cells and .8 to 1.9 for genes.
     """
-    if min(table.values.shape) < 100:
+    if min(len(of_rows), len(of_columns)) < 100:
         return ""
-    totals = [np.asarray(table.values.sum(axis=axis), dtype=np.float64).ravel() for axis in (1, 0)]
-    of_rows, of_columns = (float(np.log(total[total > 0]).std()) for total in totals)
-    if of_rows < 1 or of_rows < 2.5 * of_columns:
+    rows, columns = (float(np.log(total[total > 0]).std()) for total in (of_rows, of_columns))
+    if rows < 1 or rows < 2.5 * columns:
         return ""
-    reason = (
-        f"the log totals of its rows have a standard deviation of {of_rows:.1f}, those of its columns {of_columns:.1f}"
-    )
-    return _transposed(table, f"{reason}, as genes and cells have")
+    reason = f"the log totals of its rows have a standard deviation of {rows:.1f}, those of its columns {columns:.1f}"
+    return _transposed(source, f"{reason}, as genes and cells have")
 
 
-def _transposed(table: Table, reason: str) -> str:
-    return f"{table.source} looks as if genes stood in rows and cells in columns: {reason}. If so, pass data.T."
+def _transposed(source: str, reason: str) -> str:
+    return f"{source} looks as if genes stood in rows and cells in columns: {reason}. If so, pass data.T."
 
 
 def almost_a_name_per_cell(argument: str, key: str, names: Sequence[str], n_cells: int) -> str:

@@ -33,7 +33,10 @@ def pass_gate(
         raise NotCounts(f"{error}{_counts_elsewhere(data)}") from None
     obs = _obs(data, batch_key=batch_key, label_key=label_key)
     annotation, doubts = annotate(obs, len(table.cells), table.genes, batch_key, label_key)
-    doubts.append(named_as_if_transposed(table) or (spread_as_if_transposed(table) if checks is COUNT_CHECKS else ""))
+    doubts.append(named_as_if_transposed(table))
+    if checks is COUNT_CHECKS and not doubts[-1]:
+        totals = (np.asarray(table.values.sum(axis=axis), dtype=np.float64).ravel() for axis in (1, 0))
+        doubts.append(spread_as_if_transposed(table.source, *totals))
     for doubt in filter(None, doubts):
         warnings.warn(doubt, stacklevel=3)  # at the caller of cells_from_counts
     return table, annotation | {"counts": checks is COUNT_CHECKS}

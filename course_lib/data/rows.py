@@ -6,7 +6,7 @@ Axes: N rows, G genes. A store of rows knows nothing of names, batches or checks
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -61,16 +61,16 @@ class SparseRows:
         return self.counts[positions]
 
 
-def compact(counts: csr_matrix) -> csr_matrix:
-    """The same (N, G) counts in as few bytes as hold them: one or two where all are that small, else float32.
+def smallest_kind(largest: float) -> np.dtype[Any]:
+    """The type of fewest bytes for counts up to ``largest``. In cells they seldom pass 255, which one byte holds."""
+    return np.dtype(np.uint8 if largest <= 255 else np.uint16 if largest <= 65535 else np.float32)
 
-    Counts of cells seldom pass 255, and then an entry takes five bytes with its column, not eight.
-    """
-    largest = counts.data.max(initial=0)
-    kind = np.uint8 if largest <= 255 else np.uint16 if largest <= 65535 else np.float32
+
+def compact(counts: csr_matrix) -> csr_matrix:
+    """A copy of (N, G) counts in few bytes: five for each above zero, with its column, where none passes 255."""
     index = np.int32 if max(counts.nnz, counts.shape[1]) <= np.iinfo(np.int32).max else np.int64
-    parts = (counts.data.astype(kind), counts.indices.astype(index), counts.indptr.astype(index))
-    return csr_matrix(parts, shape=counts.shape)
+    data = counts.data.astype(smallest_kind(counts.data.max(initial=0)))
+    return csr_matrix((data, counts.indices.astype(index), counts.indptr.astype(index)), shape=counts.shape)
 
 
 def shuffled_blocks(n_rows: int, shuffle: torch.Generator) -> Tensor:

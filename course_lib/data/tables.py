@@ -156,7 +156,7 @@ def as_numbers(values: Any, source: str) -> Any:
     if isinstance(values, Tensor):
         values = _from_torch(values, source)
     if scipy.sparse.issparse(values):
-        _is_numeric(values.dtype, source)
+        is_numeric(values.dtype, source)
         _is_two_dimensional(values.shape, source)
         return _as_csr(values, source)
     if isinstance(values, np.ma.MaskedArray):
@@ -174,12 +174,12 @@ def as_numbers(values: Any, source: str) -> Any:
         raise ValueError(
             f"{source}: expected the same number of genes in every cell, found rows of unequal length ({error})."
         ) from error
-    _is_numeric(values.dtype, source)
+    is_numeric(values.dtype, source)
     _is_two_dimensional(values.shape, source)
     return values.astype(np.float32) if values.dtype == np.float16 else values  # in 16 bits 2²⁴ is infinite
 
 
-def _is_numeric(dtype: Any, source: str) -> None:
+def is_numeric(dtype: Any, source: str) -> None:
     if np.dtype(dtype).kind not in "iuf":
         raise TypeError(
             f"{source}: expected numbers, integers or floats, found {dtype} values. Keep names, labels and dates "
