@@ -1,11 +1,17 @@
 """Results land in the AnnData where scverse looks for them, all of them or none."""
 
+import anndata
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
+from course_lib.analysis import parts
 from course_lib.analysis.annotate import annotate
+from course_lib.analysis.gate import cells_for
+from course_lib.analysis.latent import get_latent_representation
 from course_lib.data.cells import cells_from_counts
+from course_lib.data.files import cells_from_file
 from course_lib.data.scvi_process import simulate
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.scvi import SCVI, log_library_moments
@@ -71,6 +77,41 @@ def test_results_go_under_another_name_where_one_is_given(simulated, model):
     np.testing.assert_array_equal(data.obsm["X_run2"], data.obsm["X_scVI"])
     np.testing.assert_array_equal(data.obs["run2_library_size"], data.obs["scvi_library_size"])
     np.testing.assert_array_equal(data.layers["run2_normalized"], data.layers["scvi_normalized"])
+
+
+def test_sparse_counts_stay_sparse_and_say_the_same(simulated, model, monkeypatch):
+    dense, sparse = simulated.copy(), simulated.copy()
+    sparse.X = scipy.sparse.csr_matrix(sparse.X)
+    sparse.layers["counts"] = sparse.X
+    annotate(dense, model, batch_key="batch")
+    monkeypatch.setattr(scipy.sparse.csr_matrix, "toarray", only(50, scipy.sparse.csr_matrix.toarray))
+    monkeypatch.setattr(parts, "CHUNK", 50 * sparse.n_vars)
+    for layer in (None, "counts"):
+        annotate(sparse, model, layer=layer, batch_key="batch", key_added=str(layer))
+        np.testing.assert_allclose(sparse.obsm[f"X_{layer}"], dense.obsm["X_scVI"], atol=1e-5)
+        np.testing.assert_allclose(sparse.layers[f"{layer}_normalized"], dense.layers["scvi_normalized"], rtol=1e-4)
+
+
+def only(most, toarray):
+    """``toarray`` that refuses more than so many rows at once."""
+
+    def checked(table, *arguments, **keys):
+        assert table.shape[0] <= most, f"{table.shape[0]} rows made dense at once"
+        return toarray(table, *arguments, **keys)
+
+    return checked
+
+
+def test_an_anndata_that_stays_in_its_file_is_refused_with_another_way(simulated, model, tmp_path):
+    data = simulated.copy()
+    data.write_h5ad(tmp_path / "simulated.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "simulated.h5ad", backed="r")
+    with pytest.raises(ValueError, match=r"data: expected an AnnData in memory.*cells_from_file\(path"):
+        annotate(backed, model, batch_key="batch")
+    backed.file.close()
+    cells = cells_for(model, cells_from_file(tmp_path / "simulated.h5ad", batch_key="batch"))
+    annotate(data, model, batch_key="batch")
+    np.testing.assert_allclose(get_latent_representation(model, cells), data.obsm["X_scVI"], atol=1e-5)
 
 
 def test_what_is_replaced_is_named(simulated, model):

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
+from anndata import AnnData
 from devices import DEVICES, Elsewhere
 
 from course_lib.analysis import parts
@@ -19,7 +21,8 @@ from course_lib.analysis.posterior import (
     get_normalized_expression,
     posterior_predictive_sample,
 )
-from course_lib.data.cells import Cells
+from course_lib.data.cells import Cells, cells_from_counts
+from course_lib.data.files import cells_from_file
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.scvi import SCVI, LibraryPrior
 from course_lib.models.scvi_simplified import SimplifiedSCVI
@@ -114,6 +117,9 @@ class Piecemeal:
     def parts(self, n_cells):
         return (self[start : start + n_cells] for start in range(0, len(self), n_cells))
 
+    def subset(self, positions):
+        return Piecemeal(self.cells.subset(positions), self.most)
+
     def to(self, _):
         raise AssertionError("all cells moved at once")
 
@@ -125,6 +131,21 @@ def test_no_question_reads_all_cells_at_once_and_every_answer_is_that_of_dense_c
     answer = ask(a_model(kind), Piecemeal(some_cells(), 5))
     np.testing.assert_array_equal(as_array(answer), as_array(ask(a_model(kind), some_cells())))
     assert len(as_array(answer).shape) == 0 or N in answer.shape or len(GENES) in answer.shape
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_sparse_cells_and_those_of_a_file_get_the_answers_of_dense_ones(question, tmp_path):
+    kind, ask = QUESTIONS[question]
+    dense = some_cells()
+    obs = pd.DataFrame({"batch": np.array(BATCHES)[dense.batch]}, index=[f"cell_{i}" for i in range(N)])
+    data = AnnData(scipy.sparse.csr_matrix(dense.x.numpy()), obs, pd.DataFrame(index=list(GENES)))
+    data.write_h5ad(tmp_path / "cells.h5ad")
+    expected = as_array(ask(a_model(kind), dense))
+    for cells in (
+        cells_from_counts(data, batch_key="batch", sparse=True),
+        cells_from_file(tmp_path / "cells.h5ad", batch_key="batch"),
+    ):
+        np.testing.assert_array_equal(as_array(ask(a_model(kind), cells)), expected)
 
 
 @pytest.mark.parametrize("cells_on", DEVICES)

@@ -2,6 +2,7 @@
 
 import warnings
 
+import scipy.sparse
 from anndata import AnnData
 
 from course_lib.analysis.gate import COUNT_MODEL, cells_for, check_model, warn_untrained
@@ -35,7 +36,9 @@ def annotate(
     - ``obs["scvi_library_size"]``: posterior mean of ℓ, (N,), molecules;
     - ``layers["scvi_normalized"]``: ρ of each cell in its own batch, (N, G), rows sum to one.
 
-    All is computed before anything is written. What stood under these names is replaced, with a warning.
+    All is computed before anything is written. What stood under these names is replaced, with a warning. A table that
+    does not fit into memory is asked without AnnData: ``get_latent_representation(model, cells_for(model,
+    cells_from_file(path, …)))``, and so on, ``get_normalized_expression`` for as many cells at a time as you can store.
 
     Raises
     ------
@@ -48,9 +51,16 @@ def annotate(
     """
     if not isinstance(data, AnnData):
         raise TypeError(f"data: expected an AnnData to write into, found {type(data).__name__}.")
+    if data.isbacked:
+        raise ValueError(
+            f"data: expected an AnnData in memory, found one that reads {data.filename} as needed (backed); call "
+            "data.to_memory(), or ask about cells_for(model, cells_from_file(path, …)) and store what you need."
+        )
     check_model("annotate", model, COUNT_MODEL)
     name, prefix = ("scVI", "scvi") if key_added is None else (text("key_added", key_added),) * 2
-    cells = cells_for(model, data, layer=layer, batch_key=batch_key)
+    table = data.X if layer is None else data.layers.get(layer)
+    sparse = scipy.sparse.issparse(table)  # and stays so, but for a part at a time
+    cells = cells_for(model, data, layer=layer, batch_key=batch_key, sparse=sparse)
     warn_untrained(model)
     results = [
         ("obsm", f"X_{name}", get_latent_representation(model, cells)),

@@ -39,7 +39,7 @@ from course_lib.analysis.bayes_decision import STRONG, called_at, log_bayes_fact
 from course_lib.analysis.gate import COUNT_MODEL, check_is_cells, check_question, warn_untrained
 from course_lib.analysis.group_draws import mean_draws, pair_draws
 from course_lib.analysis.groups import group_positions
-from course_lib.analysis.parts import at_a_time, device_of
+from course_lib.analysis.parts import at_a_time, device_of, parts_at
 from course_lib.analysis.protocol import CountModel
 from course_lib.arguments import choice, fraction, not_negative, positive, seed_number, whole_number
 from course_lib.contexts import evaluating, seeded
@@ -160,11 +160,10 @@ class GroupCounts:
 
 
 def _counts_of(cells: CellTable, positions: NDArray) -> GroupCounts:
-    total, not_zero, rows = np.zeros(cells.n_genes), np.zeros(cells.n_genes, dtype=np.int64), at_a_time(cells.n_genes)
-    for start in range(0, len(positions), rows):
-        x = cells[positions[start : start + rows]].x
-        total += x.sum(0, dtype=torch.float64).cpu().numpy()
-        not_zero += (x > 0).sum(0).cpu().numpy()
+    total, not_zero = np.zeros(cells.n_genes), np.zeros(cells.n_genes, dtype=np.int64)
+    for part in parts_at(positions, cells, at_a_time(cells.n_genes)):
+        total += part.x.sum(0, dtype=torch.float64).cpu().numpy()
+        not_zero += (part.x > 0).sum(0).cpu().numpy()
     return GroupCounts(len(positions), total, not_zero)
 
 

@@ -9,23 +9,38 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 
-from course_lib.data.cells import Cells, cells_from_counts
+from course_lib.data.cells import Cells, CellTable, StoredCells, cells_from_counts
 from course_lib.data.columns import ONLY_BATCH
 from course_lib.data.matching import Named, check_cells
 
 COUNT_MODEL = ("genes", "batches", "learns_library", "encode", "decode")  # what protocol.CountModel must have
 
 
-def cells_for(model: Named, data: Any, *, layer: str | None = None, batch_key: str | None = None) -> Cells:
+@overload
+def cells_for(
+    model: Named, data: StoredCells, *, layer: None = None, batch_key: None = None, sparse: bool = False
+) -> StoredCells: ...
+@overload
+def cells_for(
+    model: Named, data: Any, *, layer: str | None = None, batch_key: str | None = None, sparse: Literal[True]
+) -> StoredCells: ...
+@overload
+def cells_for(
+    model: Named, data: Any, *, layer: str | None = None, batch_key: str | None = None, sparse: Literal[False] = False
+) -> Cells: ...
+def cells_for(
+    model: Named, data: Any, *, layer: str | None = None, batch_key: str | None = None, sparse: bool = False
+) -> CellTable:
     """Raw counts of ``data``, as the cells that ``model`` was built for.
 
     Parameters
     ----------
-    data : AnnData with the model's genes, in the model's order.   layer, batch_key : as in ``cells_from_counts``.
+    data : AnnData with the model's genes, in the model's order; or cells that were made elsewhere, such as those of
+        ``data.files.cells_from_file``.   layer, batch_key, sparse : as in ``cells_from_counts``, for an AnnData.
 
     Returns
     -------
@@ -35,22 +50,29 @@ def cells_for(model: Named, data: Any, *, layer: str | None = None, batch_key: s
     ------
     TypeError : a model that knows no genes and batches by name.
     ValueError : what ``cells_from_counts`` refuses; other genes, or the same in another order; a batch that the model
-        has not seen.
+        has not seen; a layer or batch_key for cells, which have their counts and batches already.
     """
     check_model("cells_for", model, ("genes", "batches"))
-    cells = cells_from_counts(data, layer=layer, batch_key=batch_key)
-    if batch_key is None and model.batches != (ONLY_BATCH,):
-        raise ValueError(f"batch_key: expected the column of data.obs that names {model.batches}, found None.")
-    if batch_key is not None and model.batches == (ONLY_BATCH,):
-        raise ValueError(f"batch_key: the model was built without batches, found {batch_key!r}; leave it out.")
+    if isinstance(data, CellTable):
+        if layer is not None or batch_key is not None:
+            raise ValueError("layer, batch_key: expected None beside cells, whose batches are known; leave them out.")
+        cells, source = data, "cells"
+    else:
+        cells = cells_from_counts(data, layer=layer, batch_key=batch_key, sparse=sparse)  # type: ignore[call-overload]
+        source = f"data.obs[{batch_key!r}]"
+    found = repr(batch_key) if cells is not data else f"cells with {cells.batches}"
+    if cells.batches == (ONLY_BATCH,) and model.batches != (ONLY_BATCH,):
+        raise ValueError(f"batch_key: expected the column of obs that names {model.batches}, found {found}.")
+    if model.batches == (ONLY_BATCH,) and cells.batches != (ONLY_BATCH,):
+        raise ValueError(f"batch_key: expected none, as the model was built without, found {found}; leave it out.")
     strangers = [name for name in cells.batches if name not in model.batches]
     if strangers:
         raise ValueError(
-            f"data.obs[{batch_key!r}]: the model has not seen batch {strangers[0]!r} ({len(strangers)} unknown), "
-            f"only {model.batches}; leave these cells out, or train a model with them."
+            f"{source}: expected batches that the model has seen, {model.batches}, found {strangers[0]!r} "
+            f"({len(strangers)} unknown); leave these cells out, or train a model with them."
         )
     codes = torch.tensor([model.batches.index(name) for name in cells.batches])  # ours to the model's
-    cells = replace(cells, batch=codes[cells.batch], batches=model.batches)
+    cells = replace(cells, batch=codes.to(cells.device)[cells.batch], batches=model.batches)
     check_cells(model, cells)
     return cells
 

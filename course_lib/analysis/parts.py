@@ -32,16 +32,20 @@ def at_a_time(numbers: int) -> int:
 def parts_of(
     model: Any, cells: CellTable, n_samples: int = 1, positions: NDArray[np.int64] | None = None
 ) -> Iterator[Cells]:
-    """All cells in their order, or those at ``positions``, as many at a time as K samples of their genes fit ``CHUNK``.
+    """All cells in their order, or those at ``positions``, where the model computes.
 
-    Sorted positions are the cheapest to read from a file.
+    As many at a time as K samples of their genes fit ``CHUNK``.
     """
     size, device = at_a_time(n_samples * cells.n_genes), device_of(model, cells)
-    if positions is None:
-        parts = cells.parts(size)
-    else:
-        parts = (cells[positions[start : start + size]] for start in range(0, len(positions), size))
+    parts = cells.parts(size) if positions is None else parts_at(positions, cells, size)
     return (part.to(device) for part in parts)
+
+
+def parts_at(positions: NDArray[np.int64], cells: CellTable, size: int) -> Iterator[Cells]:
+    """The cells at these positions, so many at a time. Sorted positions are the cheapest to read from a file."""
+    if isinstance(cells, Cells):  # dense and in memory: any position is cheap, and a copy of them all would not be
+        return (cells[positions[start : start + size]] for start in range(0, len(positions), size))
+    return cells.subset(positions).parts(size)
 
 
 def one_after_another(n_cells: int, results: Iterable[Tensor], axis: int = 0) -> NDArray[Any]:
