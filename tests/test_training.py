@@ -225,6 +225,7 @@ class Scripted(nn.Module):
     [
         (0, 2, 3, 1),  # 1 is never beaten
         (0, 9, 10, 1),
+        (0, 20, 10, 1),  # the run ends before patience does
         (4, 2, 8, 6),  # starts with epoch 4 and its loss of 6
         (4, 4, 10, 6),
         (7, 1, 8, 7),
@@ -329,6 +330,7 @@ def test_ctrl_c_in_the_first_second_of_a_session_is_an_interrupt_as_any_other():
                 signal.raise_signal(signal.SIGINT)
 
         pressed = []
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background may ignore it
         sys.addaudithook(press)
         model, cells = VAE(5, 2, (4,)), cells_from_expression(np.ones((8, 5)))
         print(len(fit(model, cells, epochs=3)))

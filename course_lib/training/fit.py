@@ -67,9 +67,9 @@ def fit(
 
     Raises
     ------
-    ValueError : an argument makes no sense, the model is for other genes or batches, or the checkpoint is of another
-        run.
-    TrainingDiverged : loss or gradient is NaN or infinite; the weights are those before that step.
+    TypeError, ValueError : an argument makes no sense; the model cannot be trained, or is for other genes or batches;
+        the checkpoint is of another run, damaged or in use.
+    TrainingDiverged : loss, gradient or a distribution's parameter is NaN or infinite; the model is as before the step.
     """
     settings = Settings(
         epochs, batch_size, lr, one_cycle, weight_decay, eps, kl_weight, kl_warmup, patience, seed, device
