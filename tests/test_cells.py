@@ -1,5 +1,7 @@
 """The gate: what is wrong is named, placed and given a remedy; what is right passes unchanged."""
 
+from dataclasses import replace
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -471,3 +473,9 @@ def test_moving_keeps_everything():
     assert isinstance(moved, Cells)
     np.testing.assert_array_equal(moved.x, a_table())
     assert (moved.genes, moved.batches) == (tuple(GENES), ("x", "y"))
+
+
+def test_every_tensor_moves():
+    labelled = replace(some_cells(), label=torch.tensor([0, 1, -1]), labels=("a", "b"))
+    moved = labelled.to("meta")  # a device that every machine has
+    assert (moved.x.device.type, moved.batch.device.type, moved.label.device.type) == ("meta",) * 3

@@ -20,6 +20,7 @@ from torch import nn
 
 from course_lib.training import checkpoint as checkpoint_module
 from course_lib.training import fit
+from course_lib.training.folder import RunFolder
 
 
 class Killed(BaseException):
@@ -321,6 +322,7 @@ def test_a_folder_where_nothing_can_be_made_is_found_before_the_first_epoch():
 # One run at a time
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_folder_are_refused_with_the_name_of_the_first(uninterrupted, tmp_path):
     """The first is another process; killed, it leaves nothing that keeps others out."""
     source = """
@@ -350,12 +352,23 @@ def test_two_runs_on_one_folder_are_refused_with_the_name_of_the_first(uninterru
     assert_same_run(train(new_model(seed=9), tmp_path), uninterrupted)
 
 
+def test_a_folder_in_use_is_refused_and_left_alone(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.lock()
+    with pytest.raises(ValueError, match=rf"in use by process {os.getpid()} on .*; wait until that run has ended, or"):
+        train(new_model(killed_in=1), tmp_path)
+    assert set(os.listdir(tmp_path)) == {"course_lib-lock", "course_lib-running.txt"}
+    folder.unlock()
+    train(new_model(), tmp_path, epochs=3)
+
+
 def test_a_run_that_ended_badly_gives_its_folder_back(tmp_path):
     with pytest.raises(Killed):
         train(new_model(killed_in=6), tmp_path)
-    with pytest.raises(ValueError, match=r"lr: 0\.03 in the checkpoint"):
+    with pytest.raises(ValueError, match=r"lr: 0\.03 in the checkpoint") as kept:  # as Jupyter keeps the last error
         train(new_model(), tmp_path, lr=0.1)
     train(new_model(), tmp_path, epochs=3)
+    assert kept.value.__traceback__ is not None
     assert set(os.listdir(tmp_path)) == {"checkpoint.json", TENSORS, "course_lib-lock"}
 
 

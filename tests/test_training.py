@@ -314,6 +314,7 @@ def test_an_interrupt_in_the_first_epoch_returns_an_empty_history():
     assert history.index.name == "epoch"
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_first_second_of_a_session_is_an_interrupt_as_any_other():
     """The first optimizer imports half of PyTorch; torn in the middle, nothing that needs it would work any more."""
     source = """
@@ -346,8 +347,7 @@ def test_ctrl_c_in_the_first_second_of_a_session_is_an_interrupt_as_any_other():
 
 
 def test_a_nan_stops_before_the_step_and_says_where_and_why():
-    x = np.random.default_rng(0).normal(size=(32, 5))
-    cells, model = cells_by_hand(x), Regression(5)
+    cells, model = random_cells(32), Noisy()  # with BatchNorm, whose averages every loss moves
     snapshots, loss, calls = [], model.loss, []
 
     def spoiled(minibatch, kl_weight=1.0):
@@ -366,6 +366,18 @@ def test_a_nan_stops_before_the_step_and_says_where_and_why():
     assert same_weights(weights_of(model), snapshots[-1])
     assert not same_weights(snapshots[-1], snapshots[0])
     assert not model.training
+
+
+@pytest.mark.parametrize("term", ["reconstruction", "kl_z"])
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_term_that_is_not_finite_stops_the_run_though_the_loss_is(term, part):
+    class Spoiled(Noisy):
+        def loss(self, cells, kl_weight=1.0):
+            terms = super().loss(cells, kl_weight)
+            return terms | {term: terms[term] * torch.inf} if self.training == (part == "train") else terms
+
+    with pytest.raises(TrainingDiverged, match=rf"the loss is not finite: loss = \d.*{term} = inf"):
+        fit(Spoiled(), random_cells(16), validation=random_cells(4), epochs=1, progress=False)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -487,6 +499,24 @@ def test_an_interrupt_in_the_middle_of_a_loss_leaves_the_running_averages_as_bef
 
 
 # Wherever it runs
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_a_model_is_brought_back_to_where_it_was(ends):
+    class Travelling(Regression):
+        def to(self, device):
+            self.moves.append(device)
+            return super().to(device)
+
+    model = Travelling(5)
+    model.moves = []
+    if ends == "badly":
+        fail_in_call(model, 2, RuntimeError("no memory"))
+        with pytest.raises(RuntimeError, match="no memory"):
+            fit(model, random_cells(32), epochs=1, batch_size=8, progress=False)
+    else:
+        fit(model, random_cells(32), epochs=1, progress=False)
+    assert model.moves == [torch.device("cpu"), torch.device("cpu")]  # there and back
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from small import cells_by_hand, same_weights, weights_of
 from torch import nn
 
-from course_lib.data.cells import Cells
 from course_lib.models.autoencoder import Autoencoder
 from course_lib.models.linear import TiedLinearAutoencoder
 from course_lib.models.scvi import SCVI
@@ -19,12 +19,9 @@ from course_lib.models.scvi_simplified import SimplifiedSCVI
 from course_lib.models.vae import VAE
 from course_lib.training import fit
 
-GENES = tuple(f"g{j}" for j in range(5))
 
-
-def some_cells(n, n_genes=5):
-    x = torch.from_numpy(np.random.default_rng(0).poisson(3.0, (n, n_genes)).astype(np.float32)) + 1
-    return Cells(x, torch.zeros(n, dtype=torch.int64), GENES[:n_genes], ("all cells",))
+def some_cells(n):
+    return cells_by_hand(np.random.default_rng(0).poisson(3.0, (n, 5)) + 1)
 
 
 class Mean(nn.Module):
@@ -40,11 +37,10 @@ class Mean(nn.Module):
 
 def refused(error, message, model=None, cells=None, **arguments):
     model = Mean() if model is None else model
-    before = {name: value.clone() for name, value in model.state_dict().items()} if isinstance(model, nn.Module) else {}
+    before = weights_of(model)
     with pytest.raises(error, match=message):
         fit(model, some_cells(8) if cells is None else cells, **{"epochs": 3, "progress": False, **arguments})
-    for name, value in before.items():
-        assert torch.equal(value, model.state_dict()[name]), name
+    assert same_weights(weights_of(model), before)
     assert not hasattr(model, "epochs_trained")
 
 

@@ -2,7 +2,9 @@
 
 import io
 import math
+import signal
 import sys
+import threading
 
 import nbclient
 import nbformat
@@ -13,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_lib.contexts import seeded
+from course_lib.contexts import seeded, uninterrupted
 from course_lib.data.split import split_indices
 from course_lib.training import progress as progress_module
 from course_lib.training.fit import kl_weight_at, minibatches
@@ -166,6 +168,43 @@ def test_seeded_gives_the_seeds_numbers_and_leaves_the_callers_stream_alone():
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(5)
     assert torch.equal(torch.rand(4)[3:], inner)
+
+
+# Interrupts
+
+
+@pytest.mark.parametrize("presses", [1, 3])
+def test_an_interrupt_waits_for_the_end_of_the_block_and_comes_then(presses):
+    before, done = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        with uninterrupted():
+            for _ in range(presses):
+                signal.raise_signal(signal.SIGINT)
+            done.append("block")
+        done.append("after")
+    assert done == ["block"]
+    assert signal.getsignal(signal.SIGINT) is before
+    with uninterrupted():
+        pass  # nothing is left over
+
+
+def test_an_error_in_the_block_is_not_held_back():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ZeroDivisionError), uninterrupted():
+        raise ZeroDivisionError
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_thread_that_never_sees_an_interrupt_leaves_the_signal_alone():
+    inside = []
+
+    def work():
+        with uninterrupted():
+            inside.append(signal.getsignal(signal.SIGINT))
+
+    (thread := threading.Thread(target=work)).start()
+    thread.join()
+    assert inside == [signal.getsignal(signal.SIGINT)]
 
 
 # Progress
