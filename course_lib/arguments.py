@@ -55,9 +55,13 @@ def real_number(name: str, value: Any) -> float:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number, found {value!r:.60}.")
-    if not math.isfinite(value):
-        raise ValueError(f"{name}: expected a finite number, found {value}.")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # 10**400
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: expected a finite number, found {value!r:.60}.")
+    return number
 
 
 def real_numbers(name: str, values: Any) -> tuple[float, ...]:

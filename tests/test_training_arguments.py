@@ -48,44 +48,45 @@ def refused(error, message, model=None, cells=None, **arguments):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("error", "message", "arguments"),
     [
-        ({"epochs": 0}, "epochs: expected a whole number ≥ 1 .*found 0"),
-        ({"epochs": 2.5}, "epochs: expected a whole number ≥ 1 .*found 2.5"),
-        ({"epochs": True}, "epochs: expected a whole number .*found True"),
-        ({"epochs": "3"}, "epochs: expected a whole number .*found '3'"),
-        ({"epochs": None}, "epochs: expected a whole number .*found None"),
-        ({"batch_size": 1}, "batch_size: expected a whole number ≥ 2 .*BatchNorm.*found 1"),
-        ({"lr": 0.0}, r"lr: expected a finite number > 0, found 0\.0"),
-        ({"lr": float("nan")}, "lr: expected a finite number > 0, found nan"),
-        ({"lr": "0.001"}, r"lr: expected a finite number > 0, found '0\.001'"),
-        ({"lr": None}, "lr: expected a finite number > 0, found None"),
-        ({"lr": True}, "lr: expected a finite number > 0, found True"),
-        ({"lr": [1e-3, 1e-4]}, r"lr: expected a finite number > 0, found \[0\.001, 0\.0001\]"),
-        ({"lr": np.array([1e-3, 1e-4])}, "lr: expected a finite number > 0, found array"),
-        ({"lr": torch.tensor([1e-3, 1e-4])}, "lr: expected a finite number > 0, found tensor"),
-        ({"lr": 10**400}, "lr: expected a finite number > 0, found 1000"),
-        ({"lr": 1j}, "lr: expected a finite number > 0, found 1j"),
-        ({"weight_decay": -1e-6}, "weight_decay: expected a finite number ≥ 0, found -1e-06"),
-        ({"eps": 0.0}, "eps: expected a finite number > 0"),
-        ({"kl_weight": -1.0}, "kl_weight: expected a finite number ≥ 0"),
-        ({"kl_warmup": -1}, "kl_warmup: expected a whole number ≥ 0"),
-        ({"kl_warmup": 4}, "kl_warmup: expected at most epochs = 3, found 4.*never reach its full weight"),
-        ({"patience": 0}, "patience: expected a whole number ≥ 1"),
-        ({"patience": 2}, "patience: expected None where there are no validation cells.*found 2; pass validation="),
-        ({"one_cycle": 0.1}, r"one_cycle: expected True or False, found 0\.1"),
-        ({"seed": -1}, "seed: expected a whole number ≥ 0"),
-        ({"seed": 2**70}, f"seed: expected a whole number ≥ 0 .below 2⁶⁴.*found {2**70}"),
-        ({"seed": None}, "seed: expected a whole number ≥ 0 .*found None"),
-        ({"device": "mps"}, "device: expected 'cpu' or 'cuda', found 'mps'"),
-        ({"device": "gpu"}, "device: expected 'cpu' or 'cuda', found 'gpu'"),
-        ({"device": ""}, "device: expected 'cpu' or 'cuda', found ''"),
-        ({"device": None}, "device: expected 'cpu' or 'cuda', found None"),
-        ({"device": 0}, "device: expected 'cpu' or 'cuda', found 0"),
+        (ValueError, "epochs: expected a whole number ≥ 1, found 0", {"epochs": 0}),
+        (TypeError, r"epochs: expected a whole number .*, found 2\.5", {"epochs": 2.5}),
+        (TypeError, "epochs: expected a whole number .*, found True", {"epochs": True}),
+        (TypeError, "epochs: expected a whole number .*, found '3'", {"epochs": "3"}),
+        (TypeError, "epochs: expected a whole number .*, found None", {"epochs": None}),
+        (ValueError, "batch_size: expected a whole number ≥ 2, found 1", {"batch_size": 1}),
+        (ValueError, r"lr: expected a number > 0, found 0\.0", {"lr": 0.0}),
+        (ValueError, "lr: expected a finite number, found nan", {"lr": float("nan")}),
+        (ValueError, "lr: expected a finite number, found 1000", {"lr": 10**400}),
+        (TypeError, r"lr: expected a number, found '0\.001'", {"lr": "0.001"}),
+        (TypeError, "lr: expected a number, found None", {"lr": None}),
+        (TypeError, "lr: expected a number, found True", {"lr": True}),
+        (TypeError, "lr: expected a number, found 1j", {"lr": 1j}),
+        (TypeError, r"lr: expected a number, found \[0\.001, 0\.0001\]", {"lr": [1e-3, 1e-4]}),
+        (TypeError, "lr: expected a number, found array", {"lr": np.array([1e-3, 1e-4])}),
+        (TypeError, "lr: expected a number, found tensor", {"lr": torch.tensor([1e-3, 1e-4])}),
+        (ValueError, r"one_cycle: expected True or False, found 0\.1", {"one_cycle": 0.1}),
+        (ValueError, "weight_decay: expected a number ≥ 0, found -1e-06", {"weight_decay": -1e-6}),
+        (ValueError, "eps: expected a number > 0, found 0", {"eps": 0.0}),
+        (ValueError, "kl_weight: expected a number ≥ 0, found -1", {"kl_weight": -1.0}),
+        (ValueError, "kl_warmup: expected a whole number ≥ 0, found -1", {"kl_warmup": -1}),
+        (ValueError, "kl_warmup: expected at most epochs = 3, found 4.*never reach its full weight", {"kl_warmup": 4}),
+        (ValueError, "patience: expected a whole number ≥ 1, found 0", {"patience": 0}),
+        (ValueError, "patience: expected None where there are no validation cells.*found 2; pass val", {"patience": 2}),
+        (ValueError, "seed: expected a whole number ≥ 0, found -1", {"seed": -1}),
+        (ValueError, f"seed: expected a whole number below 2⁶⁴.*found {2**70}", {"seed": 2**70}),
+        (ValueError, f"seed: expected a whole number below 2⁶⁴.*found {2**64}", {"seed": 2**64}),
+        (TypeError, "seed: expected a whole number .*, found None", {"seed": None}),
+        (ValueError, "device: expected 'cpu' or 'cuda', found 'mps'", {"device": "mps"}),
+        (ValueError, "device: expected 'cpu' or 'cuda', found 'gpu'", {"device": "gpu"}),
+        (ValueError, "device: expected 'cpu' or 'cuda', found ''", {"device": ""}),
+        (ValueError, "device: expected 'cpu' or 'cuda', found None", {"device": None}),
+        (ValueError, "device: expected 'cpu' or 'cuda', found 0", {"device": 0}),
     ],
 )
-def test_numbers_that_make_no_sense_are_named(arguments, message):
-    refused(ValueError, message, **arguments)
+def test_numbers_that_make_no_sense_are_named(error, message, arguments):
+    refused(error, message, **arguments)
 
 
 def test_the_largest_seed_and_a_device_as_an_object_will_do(tmp_path):
@@ -271,3 +272,17 @@ def test_what_a_model_raises_of_its_own_is_left_as_it_is():
         fit(Autoencoder(5, 2, (4,), head="bce"), some_cells(8), epochs=1, progress=False)
     with pytest.raises(ValueError, match="to be within the support"):  # counts by hand, that are none
         fit(SimplifiedSCVI(5, 2, (4,)), replace(some_cells(8), x=torch.full((8, 5), 0.5)), epochs=1, progress=False)
+
+
+def test_a_model_with_some_parameters_frozen_trains_the_others():
+    class Shifted(Mean):
+        def __init__(self):
+            super().__init__()
+            self.shift = nn.Parameter(torch.ones(1), requires_grad=False)
+
+        def loss(self, cells, kl_weight=1.0):
+            return {"loss": (cells.x - self.mean - self.shift).square().mean()}
+
+    fit(model := Shifted(), some_cells(8), epochs=2, progress=False)
+    assert model.shift.item() == 1
+    assert model.mean.item() != 0

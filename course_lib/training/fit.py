@@ -10,8 +10,8 @@ from torch import Tensor
 
 from course_lib.contexts import seeded, uninterrupted
 from course_lib.data.cells import Cells, CellTable
-from course_lib.training.arguments import check_arguments, check_terms, remember
 from course_lib.training.checkpoint import Checkpoint
+from course_lib.training.gate import check_arguments, check_terms, remember
 from course_lib.training.history import History, Means
 from course_lib.training.progress import Progress, outcome
 from course_lib.training.protocol import Trainable

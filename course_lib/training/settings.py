@@ -1,11 +1,11 @@
 """The numbers that decide a training run: checked once, before anything is touched."""
 
-import math
-import operator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from course_lib.arguments import choice, not_negative, positive, whole_number
 
 
 @dataclass
@@ -25,23 +25,26 @@ class Settings:
     device: str
 
     def __post_init__(self) -> None:
-        self.epochs = _whole("epochs", self.epochs, 1, "train for at least one epoch")
-        self.batch_size = _whole("batch_size", self.batch_size, 2, "BatchNorm needs two cells to have a variance")
-        self.lr = _number("lr", self.lr, zero_too=False)
-        self.weight_decay = _number("weight_decay", self.weight_decay)
-        self.eps = _number("eps", self.eps, zero_too=False)
-        self.kl_weight = _number("kl_weight", self.kl_weight)
-        self.kl_warmup = _whole("kl_warmup", self.kl_warmup, 0, "0 means no warm-up")
-        self.seed = _whole("seed", self.seed, 0, "below 2⁶⁴, as PyTorch's generators take it", most=2**64 - 1)
+        self.epochs = whole_number("epochs", self.epochs)
+        self.batch_size = whole_number("batch_size", self.batch_size, least=2)  # BatchNorm: one cell has no variance
+        self.lr = positive("lr", self.lr)
+        self.one_cycle = choice("one_cycle", self.one_cycle, (True, False))
+        self.weight_decay = not_negative("weight_decay", self.weight_decay)
+        self.eps = positive("eps", self.eps)
+        self.kl_weight = not_negative("kl_weight", self.kl_weight)
+        self.kl_warmup = whole_number("kl_warmup", self.kl_warmup, least=0)
+        self.seed = whole_number("seed", self.seed, least=0)
+        if self.seed >= 2**64:
+            raise ValueError(
+                f"seed: expected a whole number below 2⁶⁴, as PyTorch's generators take it, found {self.seed}"
+            )
         if self.patience is not None:
-            self.patience = _whole("patience", self.patience, 1, "None means no early stopping")
+            self.patience = whole_number("patience", self.patience)
         if self.kl_warmup > self.epochs:  # scvi-tools #1569
             raise ValueError(
                 f"kl_warmup: expected at most epochs = {self.epochs}, found {self.kl_warmup}: the KL term would never "
                 f"reach its full weight"
             )
-        if not isinstance(self.one_cycle, bool):
-            raise ValueError(f"one_cycle: expected True or False, found {self.one_cycle!r}")
         if self.one_cycle and self.patience is not None:
             raise ValueError(
                 f"patience: expected None with one_cycle=True, found {self.patience}: while the learning rate is high "
@@ -69,25 +72,3 @@ def _device(value: Any) -> torch.device:
             f"machine with a GPU"
         )
     return device
-
-
-def _whole(name: str, value: Any, least: int, why: str, most: float = math.inf) -> int:
-    """``value`` as Python's int (NumPy's will do), or ValueError."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if not least <= number <= most or isinstance(value, bool):
-        raise ValueError(f"{name}: expected a whole number ≥ {least} ({why}), found {value!r}")
-    return number
-
-
-def _number(name: str, value: Any, zero_too: bool = True) -> float:
-    """``value`` as Python's float, or ValueError."""
-    try:
-        number = math.nan if isinstance(value, bool | str) else float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # None, a table, 10**400, a tensor of several numbers
-        number = math.nan
-    if not (math.isfinite(number) and (number > 0 or (zero_too and number == 0))):
-        raise ValueError(f"{name}: expected a finite number {'≥' if zero_too else '>'} 0, found {value!r}")
-    return number

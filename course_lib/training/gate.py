@@ -1,4 +1,7 @@
-"""What ``fit`` is given, besides numbers: checked before anything is touched. And what it writes on the model."""
+"""The gate of training: which model may be trained, on which cells, by which loss; and what it is left with.
+
+Checked before anything is touched, the loss as soon as there is one.
+"""
 
 import inspect
 from collections.abc import Mapping
