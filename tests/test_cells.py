@@ -107,6 +107,10 @@ def test_normalised_values_without_logarithm_are_recognised_by_their_equal_sums(
     assert_says(message, "They look like normalised values, since every cell sums to 10,000", "raw counts")
 
 
+def test_one_cell_alone_is_not_known_by_its_sum():
+    assert_says(refusal(cells_from_counts, [[100.3, 7.0]]), "Pass the raw counts. Estimated counts")
+
+
 def test_estimated_counts_are_told_to_be_rounded():
     message = refusal(cells_from_counts, a_table() * 100.3)
     assert_says(message, "not whole numbers", "rounded: np.rint(values)", "cells_from_expression")

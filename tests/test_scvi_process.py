@@ -139,12 +139,22 @@ def test_rho_biology_depends_on_the_type_alone_and_equals_rho_without_batches():
     np.testing.assert_allclose(data.layers["rho"], by_type, atol=1e-15)
 
 
-def test_types_and_batches_are_equally_frequent_and_independent(data):
-    for column in ("cell_type", "batch"):
+@pytest.mark.parametrize("n_types", [2, 3])
+def test_types_and_batches_are_equally_frequent_independent_and_in_no_order(n_types):
+    data = simulate(4000, 40, n_types=n_types, n_changed=2, seed=18)
+    for column, n_kinds in (("cell_type", n_types), ("batch", 2)):
         counts = data.obs[column].value_counts()
         assert counts.max() - counts.min() <= 1
+        changes = (np.diff(data.obs[column].cat.codes) != 0).mean()  # 0 in blocks, 1 in turn
+        expected = 1 - 1 / n_kinds
+        assert abs(changes - expected) < Z_BOUND * np.sqrt(expected / n_kinds / len(data))
     table = data.obs.groupby(["cell_type", "batch"], observed=False).size().unstack()
     assert scipy.stats.chi2_contingency(table).pvalue > P_BOUND
+
+
+def test_changed_genes_lie_anywhere():
+    changed = simulate(30, 2000, n_changed=100, seed=19).var["changed_in"] != "none"
+    assert scipy.stats.mannwhitneyu(np.flatnonzero(changed), np.flatnonzero(~changed)).pvalue > P_BOUND
 
 
 def test_one_type_in_one_batch_is_a_null():

@@ -246,7 +246,7 @@ def test_star_samples_are_joined_to_their_sheet_and_files_not_there_are_left_out
     sheet = star(
         SHEET_HEADER
         + "id-c\tc.tsv\tT\tG\tTCGA-PCPG\tTCGA-QR-A6GO\tTCGA-QR-A6GO-01A\tPrimary Tumor\n"
-        + "id-b\tb.tsv\tT\tG\tTCGA-PCPG\tTCGA-QR-A6GP\tTCGA-QR-A6GP-11A\tSolid Tissue Normal\n"
+        + "id-b\tb.tsv\tT\tG\tTCGA-PCPG\tTCGA-QR-A6GP\tTCGA-QR-A6GP-10A\tSolid Tissue Normal\n"
         + "id-a\ta.tsv\tT\tG\tTCGA-ACC\tTCGA-OR-A5J1\tTCGA-OR-A5J1-01A\tPrimary Tumor\n",
         name="sheet.tsv",
     )

@@ -11,8 +11,13 @@ Axes: N cells, K kinds, G marker genes.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+from course_lib.arguments import real_number, whole_number
+from course_lib.data.checks import is_finite, is_not_negative
+from course_lib.data.tables import read_table
 
 UNASSIGNED = "unassigned"
 
@@ -42,7 +47,7 @@ def marker_genes(markers: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def label_by_markers(
-    counts: np.ndarray, markers: Mapping[str, Sequence[str]], *, least_probability: float = 0.9, iterations: int = 50
+    counts: Any, markers: Mapping[str, Sequence[str]], *, least_probability: float = 0.9, iterations: int = 50
 ) -> np.ndarray:
     """Most probable kind of each cell, or ``"unassigned"`` where its posterior probability is below the least one.
 
@@ -50,12 +55,31 @@ def label_by_markers(
     ----------
     counts : (N, G), columns in the order of ``marker_genes(markers)``; cells of one condition, since a stimulus
         changes how often a marker is seen.
+    least_probability : 0 to 1.
 
     Returns
     -------
     (N,) array of names.
+
+    Raises
+    ------
+    TypeError : ``counts`` is no table of numbers.
+    ValueError : another number of genes than markers name, no markers, NaN, or negative values, of which "above zero"
+        says nothing.
     """
     kinds, genes = list(markers), marker_genes(markers)
+    table = read_table(counts, argument="counts")
+    if not genes or table.values.shape[1] != len(genes):
+        raise ValueError(
+            f"counts: expected {len(genes)} columns, the genes of marker_genes(markers) in its order, "
+            f"found {table.values.shape[1]}; pass data[:, marker_genes(markers)].X."
+        )
+    for check in (is_finite, is_not_negative):
+        check(table)
+    counts = table.values if isinstance(table.values, np.ndarray) else table.values.toarray()
+    if not 0 <= real_number("least_probability", least_probability) <= 1:
+        raise ValueError(f"least_probability: expected 0 to 1, found {least_probability}.")
+    whole_number("iterations", iterations)
     is_marker = np.array([[gene in markers[kind] for gene in genes] for kind in kinds])  # (K, G)
     seen = (counts > 0).astype(np.float64)  # (N, G)
     everywhere = seen.mean(axis=0)  # (G,)

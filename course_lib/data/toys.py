@@ -189,8 +189,8 @@ def three_programs(
     Returns
     -------
     AnnData (N, G) with counts in ``X`` (uint16) and the truth beside it: ``obs["program"]`` (A, B, C) and
-    ``obs["library"]`` (ℓ); ``var["program"]`` (the group that raises the gene) and ``var["baseline"]`` (b, summing
-    to one); ``uns["truth"]["rho"]`` (3, G), one row per program.
+    ``obs["library"]`` (ℓ); ``var["program"]`` (the group that raises the gene: thirds, in order) and
+    ``var["baseline"]`` (b, summing to one); ``uns["truth"]["rho"]`` (3, G), one row per program.
 
     Raises
     ------

@@ -163,7 +163,7 @@ def read_rtcga(path: Path | str) -> ad.AnnData:
             f"gene {genes[column]}; download the file again."
         )
 
-    types = np.array([_sample_type_code(barcode) for barcode in barcodes])
+    types = [_sample_type_code(barcode) for barcode in barcodes]
     symbols, _, entrez = zip(*(gene.partition("|") for gene in genes), strict=True)
     return ad.AnnData(
         X=values,
@@ -172,7 +172,7 @@ def read_rtcga(path: Path | str) -> ad.AnnData:
                 "cohort": path.name.split(".")[0],
                 "barcode": barcodes,
                 "sample_type": [SAMPLE_TYPES.get(code, f"code {code:02d}") for code in types],
-                "is_normal": (types >= 10) & (types < 20),
+                "is_normal": [_is_normal(code) for code in types],
             },
             index=barcodes,
         ),
@@ -189,6 +189,10 @@ def _sample_type_code(barcode: str) -> int:
             "is this a table of TCGA samples?"
         )
     return int(fields[3][:2])
+
+
+def _is_normal(code: int) -> bool:
+    return 10 <= code < 20
 
 
 def fetch_gdc_star(name: str = next(iter(GDC_STAR_FILES))) -> Path:
@@ -351,7 +355,7 @@ def load_gdc_star(
                 "cohort": [row["Project ID"] for row in rows],
                 "barcode": [row["Sample ID"] for row in rows],
                 "sample_type": [row["Sample Type"] for row in rows],
-                "is_normal": [10 <= _sample_type_code(row["Sample ID"]) < 20 for row in rows],
+                "is_normal": [_is_normal(_sample_type_code(row["Sample ID"])) for row in rows],
             },
             index=[row["File ID"] for row in rows],
         ),
