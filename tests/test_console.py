@@ -1,5 +1,6 @@
 """What the course says can be read on any console: it never dies of a letter that the console lacks."""
 
+import ast
 import io
 import os
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 from course_lib.console import say, spelled_out
 from course_lib.notebook import check
+from course_lib.tooling.files import ROOT
 
 CLAIM = "σ ≤ 1 in all 2,000 cells … naïve"
 
@@ -58,3 +60,14 @@ def test_a_command_ends_with_its_own_status_on_a_console_that_lacks_its_letters(
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode(encoding).startswith("[ok] well ")
+
+
+def test_no_module_prints_by_itself_what_a_console_may_lack():
+    calls = [
+        (path.relative_to(ROOT), ast.unparse(node))
+        for path in (ROOT / "course_lib").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert len(calls) > 10
+    assert [f"{path}: {call}: use console.say" for path, call in calls if not call.isascii()] == []

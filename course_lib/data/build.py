@@ -34,6 +34,7 @@ import scipy.io
 import scipy.sparse
 from anndata import AnnData
 
+from course_lib.console import say
 from course_lib.data.fetch import CACHE, fetch
 from course_lib.data.marker_labels import BLOOD_MARKERS, UNASSIGNED, label_by_markers, marker_genes
 from course_lib.data.recorded import DATA_FOLDER, HASHES, record_of, recorded
@@ -347,7 +348,7 @@ def main() -> int:
             content, expected = content_hash(data), before.get(name, {}).get("content")
             built[name] = {"content": content}
             verdict = "as recorded" if content == expected else f"DIFFERS, recorded {expected}"
-            print(f"{name}: {data.n_obs:,} cells × {data.n_vars:,} genes, content {content[:16]}… {verdict}")
+            say(f"{name}: {data.n_obs:,} cells × {data.n_vars:,} genes, content {content[:16]}… {verdict}")
             if arguments.write:
                 path = write(name, data)
                 built[name] |= record_of(path)
