@@ -23,10 +23,11 @@ Source: Loader 2000 (https://www.r-project.org/doc/reports/CLoader-dbinom-2002.p
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -158,40 +159,48 @@ def nb(
     return [value, d.div_(mu), bent.add_(of_gammas)]
 
 
-def inflate(scored: Parts, zi_logits: Tensor, above: Tensor | None, *, slopes: bool) -> Parts:
-    """With probability π a zero instead. ``scored``: the NB's; ``above``: 1 above zero, 0 at zero (None: 0 everywhere).
-
-    log(e^l + NB(0)) − softplus(l) at zero, log NB(x) − softplus(l) above, where the first l is taken for −∞.
-    """
-    log_p = scored[0]
-    cause = zi_logits if above is None else torch.add(zi_logits, above, alpha=-1e30)
-    odds = cause - log_p  # of dropped against kept, given the count, in logs
-    # log(1 + e^−|a|) = −log σ(|a|). PyTorch's own softplus and logaddexp are five times slower on a CPU.
-    value = zi_logits.abs().sigmoid_().div_(odds.abs().sigmoid_()).log_()
-    value.add_(torch.maximum(cause, log_p)).sub_(zi_logits.clamp(min=0))
-    if not slopes:
-        return [value]
-    # P(dropped∣x) − π at zero: two numbers that may agree in all digits; it is P(dropped∣x) (1−π) (1−NB(0)).
-    half = (log_p * -0.5).tanh_()  # 1 − NB(0) = 2 tanh / (1 + tanh)
-    of_logits = torch.sigmoid(odds).mul_(torch.neg(zi_logits).sigmoid_()).mul_(half).div_(half.add_(1).mul_(0.5))
-    if above is not None:
-        of_logits.sub_(torch.sigmoid(zi_logits).mul_(above))
-    kept = odds.neg_().sigmoid_()
-    return [value, *(slope.mul_(kept) for slope in scored[1:]), of_logits]
-
-
 def zinb_prepare(mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Sequence[Tensor]:
     return (zi_logits, *nb_prepare(mu, theta))
 
 
 def zinb_at_zero(zi_logits: Tensor, *nb_parameters: Tensor, slopes: bool) -> Parts:
-    return inflate(nb_at_zero(*nb_parameters, slopes=slopes), zi_logits, None, slopes=slopes)
+    """log(π + (1−π) NB(0))."""
+    log_nb, *nb_slopes = nb_at_zero(*nb_parameters, slopes=slopes)
+    logit, log_zero, shift = zi_logits, log_nb, None
+    if logit.min() < -40:  # π ≈ e^logit and NB(0) may be no numbers of single precision; both times e^−shift are
+        shift = torch.maximum(logit, log_nb).add_(40).clamp_(max=0)
+        logit, log_zero = logit - shift, log_nb - shift
+    pi, zero = torch.sigmoid(logit), log_zero.clamp(min=-87).exp_()  # below, PyTorch's exp is slow
+    value = torch.lerp(zero, zero.new_ones(()), pi).log_()
+    if shift is not None:
+        value.add_(shift)
+    if not slopes:
+        return [value]
+    # P(dropped∣0) − π: two numbers that may agree in all digits; it is P(dropped∣0) (1−π) (1−NB(0)).
+    odds = logit - log_zero  # of dropped against kept, given the zero, in logs
+    of_logits = torch.sigmoid(odds).mul_(torch.neg(zi_logits).sigmoid_()).mul_(torch.expm1(log_nb)).neg_()
+    kept = odds.neg_().sigmoid_()
+    return [value, *(slope.mul_(kept) for slope in nb_slopes), of_logits]
 
 
 def zinb(
     x: Tensor, above: Tensor, positive: Tensor, of_x: Tensor, zi_logits: Tensor, *nb_parameters: Tensor, slopes: bool
 ) -> Parts:
-    return inflate(nb(x, above, positive, of_x, *nb_parameters, slopes=slopes), zi_logits, above, slopes=slopes)
+    """log(e^l + NB(0)) − softplus(l) at zero, log NB(x) − softplus(l) above, where the first l is taken for −∞."""
+    log_nb, *nb_slopes = nb(x, above, positive, of_x, *nb_parameters, slopes=slopes)
+    cause = torch.add(zi_logits, above, alpha=-1e30)
+    odds = cause - log_nb  # of dropped against kept, given the count, in logs
+    # log(1 + e^−|a|) = −log σ(|a|). PyTorch's own softplus and logaddexp are five times slower on a CPU.
+    value = zi_logits.abs().sigmoid_().div_(odds.abs().sigmoid_()).log_()
+    value.add_(torch.maximum(cause, log_nb)).sub_(zi_logits.clamp(min=0))
+    if not slopes:
+        return [value]
+    # At zero P(dropped∣0) − π, as in ``zinb_at_zero``; above −π.
+    half = (log_nb * -0.5).tanh_()  # 1 − NB(0) = 2 tanh / (1 + tanh)
+    of_logits = torch.sigmoid(odds).mul_(torch.neg(zi_logits).sigmoid_()).mul_(half).div_(half.add_(1).mul_(0.5))
+    of_logits.sub_(torch.sigmoid(zi_logits).mul_(above))
+    kept = odds.neg_().sigmoid_()
+    return [value, *(slope.mul_(kept) for slope in nb_slopes), of_logits]
 
 
 POISSON = Formula(poisson_prepare, poisson_at_zero, poisson)
@@ -203,7 +212,7 @@ ZINB = Formula(zinb_prepare, zinb_at_zero, zinb)
 # Measured on a CPU: with more than this share of counts above zero it is faster to score all entries alike. With less,
 # take all for zeros, by the short formula, and score again those that are not.
 DENSE = 0.4
-BLOCK = 2**17  # numbers in a block: large enough that PyTorch's calls are cheap, small enough for a core's cache
+BLOCK = 2**16  # numbers in a block: large enough that PyTorch's calls are cheap, small enough for a core's cache
 
 
 def evaluate(formula: Formula, x: Tensor, parameters: Sequence[Tensor], *, slopes: bool) -> Parts:
@@ -217,40 +226,46 @@ def evaluate(formula: Formula, x: Tensor, parameters: Sequence[Tensor], *, slope
     x = x.reshape(cells, genes)
     samples = math.prod(shape) // max(1, cells * genes)
     prepared = [p.expand(shape).reshape(samples, cells, genes) for p in formula.prepare(*parameters)]  # mostly views
-
     out = [x.new_empty(samples, cells, genes) for _ in range(1 + slopes * len(parameters))]
-    block = BLOCK if x.device.type == "cpu" else math.prod(shape)
-    some_cells = min(cells, max(1, block // max(1, genes))) or 1
-    some_samples = max(1, block // max(1, some_cells * genes))
-    for n in (slice(start, start + some_cells) for start in range(0, cells, some_cells)):
-        scorer = scorer_of(formula, x[n], slopes=slopes)
-        for k in (slice(start, start + some_samples) for start in range(0, samples, some_samples)):
-            for whole, part in zip(out, scorer([p[k, n] for p in prepared]), strict=True):
-                whole[k, n] = part
+
+    above_zero = x.bool().numpy() if x.device.type == "cpu" else None  # NumPy counts and finds them faster
+    if above_zero is None or np.count_nonzero(above_zero) > DENSE * above_zero.size:
+        of_x = of_count(x)
+        for k, n in blocks(x, samples):
+            here = [p[k, n] for p in prepared]
+            fill(out, (k, n), formula.score(x[n], *(t[n] for t in of_x), *here, slopes=slopes))
+        return [whole.view(shape) for whole in out]
+
+    for k, n in blocks(x, samples):
+        fill(out, (k, n), formula.at_zero(*(p[k, n] for p in prepared), slopes=slopes))
+    where = torch.from_numpy(np.flatnonzero(above_zero))
+    x = x.flatten()[where]
+    of_x, gene = of_count(x), where % genes
+    for k, _ in blocks(x.unsqueeze(0), samples):
+        here = [  # what is the same for all cells, as θ is, is a short list to choose from
+            p[k, 0].index_select(1, gene) if p.stride(1) == 0 else p[k].flatten(1).index_select(1, where)
+            for p in prepared
+        ]
+        for whole, part in zip(out, formula.score(x, *of_x, *here, slopes=slopes), strict=True):
+            whole[k].flatten(1).index_copy_(1, where, part)
     return [whole.view(shape) for whole in out]
 
 
-def scorer_of(formula: Formula, x: Tensor, *, slopes: bool) -> Callable[[Sequence[Tensor]], Parts]:
-    """A function of the prepared parameters, each (K, N, G), that scores these counts (N, G)."""
-    if x.device.type != "cpu" or x.clamp(max=1).mean() > DENSE:
-        of_x = of_count(x)
-        return lambda parameters: formula.score(x, *of_x, *parameters, slopes=slopes)
+def blocks(x: Tensor, samples: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of the samples and of the rows of x, (N, G), some ``BLOCK`` numbers together."""
+    rows, columns = x.shape
+    block = BLOCK if x.device.type == "cpu" else samples * rows * columns
+    some_rows = min(rows, block // max(1, columns)) or 1
+    some_samples = block // max(1, some_rows * columns) or 1
+    for n in range(0, rows, some_rows):
+        for k in range(0, samples, some_samples):
+            yield slice(k, k + some_samples), slice(n, n + some_rows)
 
-    counted = x.flatten().bool().nonzero().squeeze(-1)  # where the counts above zero are
-    x = x.flatten().index_select(0, counted)
-    of_x = of_count(x)
 
-    def sparse(parameters: Sequence[Tensor]) -> Parts:
-        parts = [part.contiguous() for part in formula.at_zero(*parameters, slopes=slopes)]
-        chosen = [  # what is the same for all samples, as θ is, is chosen once
-            (p[:1] if p.stride(0) == 0 else p).flatten(1).index_select(1, counted).expand(len(p), -1)
-            for p in parameters
-        ]
-        for part, above in zip(parts, formula.score(x, *of_x, *chosen, slopes=slopes), strict=True):
-            part.view(len(part), -1).index_copy_(1, counted, above)
-        return parts
-
-    return sparse
+def fill(out: Parts, where: tuple[slice, slice], parts: Parts) -> None:
+    """Write the parts of one block into the whole."""
+    for whole, part in zip(out, parts, strict=True):
+        whole[where] = part
 
 
 class WithSlopes(torch.autograd.Function):
