@@ -1,4 +1,8 @@
-"""What the analysis asks of a variational model. ``analysis`` imports no model: any that has these will do."""
+"""What the analysis asks of a model, question by question. ``analysis`` imports no model: any that has these will do.
+
+Which function needs which of them stands in ``course_lib/models/__init__.py``; what training needs is in
+``training/protocol.py``.
+"""
 
 from typing import Any, Protocol
 
