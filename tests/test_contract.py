@@ -1,7 +1,8 @@
 """What a new model must have, and what it then gets: two models written here, which the library has never seen.
 
-The first has what ``fit`` needs and an encoder. The second has what ``analysis`` asks of a model of counts. Each is a
-screen long, imports nothing from ``models/``, and is trained, saved, resumed and asked like the library's own.
+The first has what ``fit`` needs, an encoder and a decoder. The second has what ``analysis`` asks of a model of counts.
+Each is a screen, imports nothing from ``models/``, and is trained, saved, resumed and asked like the library's own.
+What they must have stands in ``course_lib/models/__init__.py``.
 """
 
 import copy
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
+from small import same_weights, weights_of
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal, Poisson, kl_divergence
 
@@ -35,7 +37,7 @@ N_GENES, N_TYPES = 6, 2
 
 
 class PoissonFactors(nn.Module):
-    """x_g ~ Poisson(exp(z·w_g + b_g)), z ~ N(0, I): all that training asks of a model is ``loss``."""
+    """x_g ~ Poisson(exp(z·w_g + b_g)), z ~ N(0, I). Training asks for ``loss``; ``analysis`` for the rest."""
 
     def __init__(self, n_genes: int, n_latent: int):
         super().__init__()
@@ -60,6 +62,11 @@ class PoissonFactors(nn.Module):
         kl_z = kl_divergence(q, self.prior).sum(-1).mean()
         return {"loss": reconstruction + kl_weight * kl_z, "reconstruction": reconstruction, "kl_z": kl_z}
 
+    def log_weights(self, cells: Cells, n_samples: int) -> Tensor:
+        q = self.encode(cells.x)
+        z = q.rsample((n_samples,))  # (K, N, L)
+        return self.decode(z).log_prob(cells.x) + (self.prior.log_prob(z) - q.log_prob(z)).sum(-1)
+
 
 class MeanCount(Poisson):
     """``get_rho`` reads the mean of a count from ``mu``."""
@@ -70,7 +77,7 @@ class MeanCount(Poisson):
 
 
 class BatchedFactors(PoissonFactors):
-    """x ~ Poisson(ℓ softmax(z·w + b_s)), ℓ the total: with names, a library size, batches and ``log_weights``."""
+    """x ~ Poisson(ℓ softmax(z·w + b_s)), ℓ the total: with names, a library size and batches."""
 
     needs_counts = True
     learns_library = False
@@ -152,8 +159,26 @@ def test_it_is_saved_and_resumed_to_the_last_bit(build, tmp_path):
     fit(build(), CELLS[:40], epochs=4, kl_warmup=3, checkpoint=tmp_path, **TRAINING)
     torch.manual_seed(99)
     fit(resumed := copy.deepcopy(build()), CELLS[:40], epochs=6, kl_warmup=3, checkpoint=tmp_path, **TRAINING)
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    assert same_weights(weights_of(whole), weights_of(resumed))
+
+
+class OnlyLoss(nn.Module):
+    """One mean per gene."""
+
+    def __init__(self, n_genes: int):
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(n_genes))
+
+    def loss(self, cells: Cells, kl_weight: float = 1.0) -> dict[str, Tensor]:
+        return {"loss": (cells.x - self.mean).square().mean()}
+
+
+def test_a_loss_is_all_that_training_needs():
+    model = OnlyLoss(N_GENES)
+    fit(model, CELLS, epochs=400, lr=0.1, batch_size=len(CELLS), progress=False)
+    np.testing.assert_allclose(model.mean.detach(), CELLS.x.mean(0), rtol=0.01)
+    with pytest.raises(TypeError, match=r"expected one with encode .*found OnlyLoss, which lacks encode"):
+        get_latent_representation(model, CELLS)
 
 
 # What every model with an encoder is asked
@@ -183,8 +208,28 @@ def test_a_decoder_of_z_alone_gives_the_reconstruction_the_bound_and_posteriors_
     bound = bound_by_quadrature(model, CELLS, Grid(-8.0, 8.0, 2001))
     torch.testing.assert_close(bound.log_evidence, bound.elbo + bound.gap)
     assert (bound.gap > 0).all()
+    torch.testing.assert_close(  # the same number by importance sampling: a lower bound, tight with many draws
+        torch.from_numpy(get_marginal_ll(model, CELLS, 2_000)), bound.log_evidence, atol=0.05, rtol=0.0
+    )
     own = fit_local_posteriors(model, CELLS, steps=50)
     assert own.mean.shape == (len(CELLS), 1)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        get_normalized_expression,
+        get_latent_library_size,
+        posterior_predictive_sample,
+        lambda model, cells: differential_expression(model, cells, TYPES == "a", TYPES == "b"),
+        lambda model, cells: annotate(DATA.copy(), model, batch_key="donor"),
+    ],
+)
+def test_the_first_tier_is_told_what_it_lacks(ask):
+    model = first_tier()
+    fit(model, CELLS, epochs=1, progress=False)
+    with pytest.raises(TypeError, match="PoissonFactors, which lacks "):
+        ask(model, CELLS)
 
 
 # What a model of counts is asked: the second tier
@@ -225,6 +270,15 @@ def test_new_counts_look_like_the_old_ones(counts):
     drawn = posterior_predictive_sample(counts, CELLS, n_samples=50)
     np.testing.assert_allclose(drawn.mean((0, 1)), CELLS.x.mean(0), rtol=0.1)
     np.testing.assert_allclose(get_latent_library_size(counts, CELLS), CELLS.x.sum(1))
+
+
+def test_cells_kept_sparse_are_trained_on_and_asked_about_like_any_others(counts):
+    sparse = cells_from_counts(DATA, batch_key="donor", sparse=True)
+    for ask in (get_latent_representation, get_normalized_expression, get_latent_library_size):
+        np.testing.assert_allclose(ask(counts, sparse), ask(counts, CELLS), rtol=1e-5)
+    fit(dense := second_tier(), CELLS, epochs=3, progress=False)
+    fit(kept := second_tier(), sparse, epochs=3, progress=False)
+    assert same_weights(weights_of(dense), weights_of(kept))
 
 
 def test_annotate_writes_its_answers_into_the_data(counts):

@@ -116,8 +116,8 @@ TABLE = some_cells(8).x.numpy()
         (scipy.sparse.csr_matrix(TABLE), "csr_matrix; make them with cells_from_counts"),
         ([1, 2], "list; make them with cells_from_counts"),
         (some_cells, "function; make them with"),
-        ("cells.h5ad", r"'cells\.h5ad'; read the file first: cells_from_counts\(anndata\.read_h5ad\(path\)\)"),
-        (Path("cells.h5ad"), r"Path\('cells\.h5ad'\); read the file first"),
+        ("cells.h5ad", r"'cells\.h5ad'; read the file: cells_from_file\(path\), or cells_from_counts\("),
+        (Path("cells.h5ad"), r"Path\('cells\.h5ad'\); read the file: cells_from_file"),
     ],
 )
 def test_what_is_not_cells_is_named_with_the_way_to_make_them(cells, found):

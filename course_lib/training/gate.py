@@ -94,12 +94,12 @@ def _check_model(model: Any) -> None:
 
 
 def _check_kind(cells: Any, name: str) -> None:
-    """TypeError unless they are Cells, of whatever storage."""
-    if hasattr(cells, "genes") and hasattr(cells, "batches"):
+    """TypeError unless they are cells, wherever their counts are kept."""
+    if isinstance(cells, CellTable):
         return
     remedy = "make them with cells_from_counts(data), or cells_from_expression(data) where the values are no counts"
     if isinstance(cells, str | PathLike):
-        remedy = "read the file first: cells_from_counts(anndata.read_h5ad(path))"
+        remedy = "read the file: cells_from_file(path), or cells_from_counts(anndata.read_h5ad(path))"
     elif isinstance(cells, int | float) and name == "validation":
         remedy = (
             "a share must be drawn by yourself: train, held_out = split_indices(len(cells), (0.9, 0.1)), then "
