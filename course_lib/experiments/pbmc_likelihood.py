@@ -29,14 +29,13 @@ import scipy.stats
 import torch
 from numpy.typing import NDArray
 
-from course_lib.contexts import evaluating, seeded
+from course_lib.analysis.posterior import get_marginal_ll
 from course_lib.data.cells import Cells, cells_from_counts
 from course_lib.data.split import split_indices
 from course_lib.experiments.data_sets import pbmc3k
 from course_lib.experiments.record import command_line, made_with, save
 from course_lib.models.scvi import SCVI, log_library_moments
 from course_lib.models.scvi_simplified import SimplifiedSCVI
-from course_lib.probability.bounds import iwae
 from course_lib.training import fit
 
 N_GENES, FRACTIONS, N_SAMPLES = 2_000, (0.65, 0.10, 0.25), 100
@@ -93,13 +92,6 @@ def train(
     return Trained(built, lr, int(losses.idxmin()), float(losses.min()), history)
 
 
-def log_likelihoods(model: SCVI | SimplifiedSCVI, cells: Cells, n_samples: int = N_SAMPLES) -> NDArray[np.float64]:
-    """Importance-weighted bound on the log-likelihood of each cell: (N,) in nats. The same seed for every model."""
-    with evaluating(model), seeded(0, cells.x.device):
-        parts = [cells[start : start + 16] for start in range(0, len(cells), 16)]  # a few cells: K·16·G numbers
-        return torch.cat([iwae(model.log_weights(part, n_samples)) for part in parts]).double().numpy()
-
-
 def paired(log_likelihood: NDArray[np.float64], reference: NDArray[np.float64]) -> dict[str, float]:
     """Mean over cells of the difference to ``reference``, its 95 % t-interval, and the share of cells above zero."""
     gap = log_likelihood - reference
@@ -144,7 +136,7 @@ def score(trainings: Trainings, cells: Cells, seed: int, n_samples: int = N_SAMP
     nb: dict[str, NDArray[np.float64]] = {}
     for model, library, likelihood in MODELS:  # the NB of a library comes first
         trained = trainings[model, likelihood]
-        scores = log_likelihoods(trained.model, test, n_samples)
+        scores = get_marginal_ll(trained.model, test, n_samples)  # (N,) nats; the same seed for every model
         nb.setdefault(library, scores)
         row = {"seed": seed, "model": model, "library": library, "gene_likelihood": likelihood, "lr": trained.lr}
         row |= {"epoch": trained.epoch, "log_likelihood": scores.mean()}
