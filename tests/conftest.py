@@ -1,6 +1,7 @@
 """What many test files need: the committed table of an experiment, and figures that are closed after each test."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import pandas as pd
 import pytest
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "results"
+
+
+# In the background of a script, processes ignore Ctrl-C, and so do those that they start: tests interrupt some.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

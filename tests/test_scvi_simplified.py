@@ -75,6 +75,7 @@ def test_the_elbo_is_what_its_equation_says(gene_likelihood, monkeypatch):
     assert float(model.loss(cells, kl_weight=0.5)["loss"].detach()) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_bound_tightens_to_the_exact_evidence():
     """One latent dimension: the evidence is an integral over a line."""
     model, grid = a_model(n_latent=1).double(), Grid()
