@@ -58,7 +58,10 @@ class VariationalModel(HasModes, Protocol):
 
 
 class CountModel(Weighted, Named, Protocol):
-    """Batches, a library size and a likelihood of counts, as in ``course_lib.models.scvi``."""
+    """Batches, a library size and a likelihood of counts, as in ``course_lib.models.scvi``.
+
+    A model whose encoders see the batch says so, ``encodes_batch = True``: both are then called with (x, batch).
+    """
 
     n_latent: int
     learns_library: bool
