@@ -129,7 +129,8 @@ def run(n_seeds: int, data: Sequence[str], folder: Path) -> Path:
         tables[name] = kept[:0]
         loaded = DATA[name]()
         for seed in range(n_seeds):
-            tables[name] = pd.concat([table for table in (tables[name], run_seed(name, loaded, seed)) if len(table)])
+            found = run_seed(name, loaded, seed, EPOCHS)
+            tables[name] = pd.concat([tables[name], found]) if len(tables[name]) else found
             whole = pd.concat([table for table in tables.values() if len(table)])
             save(whole, folder, "scvi_choices", provenance(whole), float_format="%.4f")
     return path
