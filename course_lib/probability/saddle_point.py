@@ -228,7 +228,7 @@ def evaluate(formula: Formula, x: Tensor, parameters: Sequence[Tensor], *, slope
     prepared = [p.expand(shape).reshape(samples, cells, genes) for p in formula.prepare(*parameters)]  # mostly views
     out = [x.new_empty(samples, cells, genes) for _ in range(1 + slopes * len(parameters))]
 
-    above_zero = x.bool().numpy() if x.device.type == "cpu" else None  # NumPy counts and finds them faster
+    above_zero = x.bool().cpu().numpy() if x.device.type == "cpu" else None  # NumPy counts and finds them faster
     if above_zero is None or np.count_nonzero(above_zero) > DENSE * above_zero.size:
         of_x = of_count(x)
         for k, n in blocks(x, samples):
