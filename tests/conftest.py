@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -39,3 +40,14 @@ def table(request) -> pd.DataFrame:
 def made(request) -> dict:
     """With what that table was made."""
     return json.loads((RESULTS / f"{experiment(request)}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def scvi():
+    """scvi-tools, quiet; only tests that are skipped without it ask for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import scvi
+        import scvi.module
+    scvi.settings.verbosity = 40  # errors
+    return scvi

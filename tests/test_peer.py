@@ -35,16 +35,6 @@ LIKELIHOODS = ["zinb", "nb", "poisson"]
 LIBRARIES = ["learned", "observed"]
 
 
-@pytest.fixture(scope="module")
-def scvi():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import scvi
-        import scvi.module
-    scvi.settings.verbosity = 40  # errors
-    return scvi
-
-
 def counts(n_batches: int) -> AnnData:
     """Two types of cell, library sizes of their own in each batch."""
     random = np.random.default_rng(0)

@@ -7,7 +7,6 @@ scvi-tools itself, saved and loaded.
 
 import importlib.util
 import itertools
-import warnings
 
 import numpy as np
 import pytest
@@ -39,16 +38,6 @@ pytestmark = [
 N_CELLS, N_GENES = 90, 30
 BATCHES = ("v3", "v2", "a run")  # neither in the order of letters nor of the cells
 SAME = {"rtol": 1e-5, "atol": 0.0}
-
-
-@pytest.fixture(scope="module")
-def scvi():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import scvi
-        import scvi.module
-    scvi.settings.verbosity = 40  # errors
-    return scvi
 
 
 def counts(n_batches: int) -> AnnData:
