@@ -16,7 +16,8 @@ MISTAKES = read_mistakes()
 @pytest.fixture(scope="class")
 def outcomes(request, tmp_path_factory) -> dict[str, str]:
     """Of every mistake of this class that was asked for, all in one process."""
-    names = [item.callspec.params["mistake"].name for item in request.session.items if item.cls is request.cls]
+    of_class = [item for item in request.session.items if getattr(item, "cls", None) is request.cls]  # cells have none
+    names = [item.callspec.params["mistake"].name for item in of_class]
     path = tmp_path_factory.mktemp("mistakes") / "outcomes.json"
     command = [sys.executable, ROOT / "tests" / "mistakes.py", "--json", path, "--exactly", *names]
     run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
