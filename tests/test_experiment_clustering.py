@@ -11,6 +11,8 @@ from course_lib.experiments import clustering
 
 SCORES = ["ari", "nmi", "asw", "leiden_ari", "leiden_nmi", "n_clusters", "label_knn"]
 
+SHORT = {"epochs": 2, "lr": 1e-3}
+
 
 @pytest.fixture(scope="module")
 def cells():
@@ -27,7 +29,7 @@ def test_the_table_holds_every_method_for_both_data_and_five_seeds(table):
     assert list(table.columns) == ["data", "seed", "method", *SCORES]
     assert table["method"].tolist() == [*clustering.METHODS] * 10
     assert table.groupby(["data", "method"])["seed"].apply(sorted).tolist() == [[0, 1, 2, 3, 4]] * 8
-    assert sorted(table["data"].unique()) == sorted(clustering.EPOCHS)
+    assert sorted(table["data"].unique()) == sorted(clustering.SCVI_TRAINING)
 
 
 def test_scores_lie_in_their_ranges(table):
@@ -66,21 +68,21 @@ def test_scvi_has_the_lowest_silhouette_everywhere(table):
 
 
 def test_one_seed_runs_small_and_repeats(cells):
-    first, second = (clustering.run_seed(cells, seed=1, scvi_epochs=2) for _ in range(2))
+    first, second = (clustering.run_seed(cells, seed=1, training=SHORT) for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
     assert first["method"].tolist() == [*clustering.METHODS]
-    assert not first.equals(clustering.run_seed(cells, seed=2, scvi_epochs=2))
+    assert not first.equals(clustering.run_seed(cells, seed=2, training=SHORT))
 
 
 def test_the_held_out_cells_teach_nobody(cells, monkeypatch):
     seen = {}
 
-    def remember(method, train, others, seed, scvi_epochs):
+    def remember(method, train, others, seed, training):
         seen[method] = train.labels, others.labels
         return np.asarray(train.counts.x)[:, :2], np.asarray(others.counts.x)[:, :2]
 
     monkeypatch.setattr(clustering, "embed", remember)
-    rows = clustering.run_seed(cells, seed=0, scvi_epochs=2, methods=("pca", "ae"))
+    rows = clustering.run_seed(cells, seed=0, training=SHORT, methods=("pca", "ae"))
     assert [len(labels) for labels in seen["pca"]] == [108, 12]
     for one, other in zip(seen["pca"], seen["ae"], strict=True):  # the same cells for all methods
         np.testing.assert_array_equal(one, other)
@@ -88,7 +90,7 @@ def test_the_held_out_cells_teach_nobody(cells, monkeypatch):
 
 
 def test_pca_finds_types_that_differ_in_half_of_the_genes(cells):
-    codes, new = clustering.embed("pca", cells[np.arange(100)], cells[np.arange(100, 120)], seed=0, scvi_epochs=1)
+    codes, new = clustering.embed("pca", cells[np.arange(100)], cells[np.arange(100, 120)], seed=0, training=SHORT)
     assert (codes.shape, new.shape) == ((100, 10), (20, 10))
     scores = clustering.score(codes, cells.labels[:100], seed=0)
     assert scores["ari"] > 0.9
@@ -97,7 +99,7 @@ def test_pca_finds_types_that_differ_in_half_of_the_genes(cells):
 
 def test_only_known_methods_are_taken(cells):
     with pytest.raises(ValueError, match=r"method: expected one of .*'scvi'.*, found 'tsne'"):
-        clustering.embed("tsne", cells, cells, seed=0, scvi_epochs=1)
+        clustering.embed("tsne", cells, cells, seed=0, training=SHORT)
 
 
 def test_both_views_are_of_the_same_cells(cells):
@@ -106,7 +108,7 @@ def test_both_views_are_of_the_same_cells(cells):
 
 
 def test_run_writes_the_table_and_its_provenance(cells, tmp_path, monkeypatch):
-    monkeypatch.setattr(clustering, "EPOCHS", {"cortex": 1, "pbmc3k": 1})
+    monkeypatch.setattr(clustering, "SCVI_TRAINING", {"cortex": SHORT, "pbmc3k": SHORT})
     monkeypatch.setattr(clustering, "DATA", {"cortex": lambda: None, "pbmc3k": lambda: None})
     monkeypatch.setattr(clustering, "labelled", lambda data: cells)
     path = clustering.run(2, tmp_path)

@@ -112,7 +112,7 @@ def test_one_seed_runs_small_without_scvi_tools_and_repeats(small):
 @pytest.mark.filterwarnings("ignore")  # of scvi-tools, Lightning and what they import
 def test_one_seed_runs_small_with_scvi_tools(small):
     cells, labels = small
-    table = cortex.run_seed(cells, labels, 0, epochs=2).set_index("method")
+    table = cortex.run_seed(cells, labels, 0, epochs=2, their_epochs=2).set_index("method")
     assert list(table.index) == [*cortex.METHODS]
     models = table.drop(index="pca")
     total = models["reconstruction"] + models["kl_z"] + models["kl_library"].fillna(0)
