@@ -88,3 +88,11 @@ def test_the_three_parts_share_no_cell():
     firsts = [set(part.x[:, 0].tolist()) for part in (parts.training, parts.validation, parts.test)]
     assert [len(part) for part in firsts] == [130, 20, 50]
     assert len(set.union(*firsts)) == 200
+
+
+def test_the_test_cells_are_taken_evenly_since_files_are_sorted_by_kind():
+    counts = torch.ones(8_000, 2, dtype=torch.int64)
+    counts[4_000:] = 2  # a second kind of cell
+    test = Parts.of(cells_from_counts(counts), seed=0).test
+    assert 250 < len(test) <= time_to_bound.TEST_CELLS
+    assert float((test.x[:, 0] == 2).float().mean()) == pytest.approx(0.5, abs=0.05)
