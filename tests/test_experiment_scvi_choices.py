@@ -113,3 +113,32 @@ def test_against_the_default_a_choice_is_compared_with_the_same_seed():
         assert apart.loc[(data, "default")].tolist() == [0, 0]
         assert apart.loc[(data, "better")].tolist() == [-2, -4]
         assert apart.loc[(data, "worse")].tolist() == [3, 6]
+
+
+# What the committed table says ----------------------------------------------------------------------------------------
+
+
+def test_the_table_holds_every_choice_for_five_seeds(table, made):
+    assert list(table.columns) == scvi_choices.COLUMNS
+    for name, choices in scvi_choices.CHOICES.items():
+        rows = table[table["data"] == name]
+        assert rows["choice"].tolist() == [*choices] * 5
+        assert sorted(rows["seed"].unique()) == made["data"][name] == [0, 1, 2, 3, 4]
+    asked = json.loads(json.dumps(scvi_choices.CHOICES))  # JSON knows no tuples
+    assert made["choices"] == asked
+    stopped = table["epochs"] < scvi_choices.EPOCHS  # all but the slowest learner ended by themselves
+    assert set(table.loc[~stopped, "choice"]) <= {"no BatchNorm"}
+
+
+def test_the_default_follows_the_validation_bound(table):
+    """No other choice is better on both data sets, and on the cortex none is on average."""
+    apart = scvi_choices.against_default(table, "validation_elbo").mean(axis=1).unstack("data")
+    assert (apart["cortex"].dropna().drop("default") > 0).all()
+    both = apart.dropna().drop("default")
+    assert (both.max(axis=1) > 0).all()
+
+
+def test_without_batchnorm_the_cortex_loses_and_dropout_in_the_decoder_helps_four_hundred_cells(table):
+    apart = scvi_choices.against_default(table, "validation_elbo")
+    assert (apart.loc["cortex", "no BatchNorm"] > 10).all()
+    assert (apart.loc["pbmc_pair", "dropout in the decoder too"] < 0).all()

@@ -60,9 +60,15 @@ def pair_draws(
 
 def _posterior(model: CountModel, cells: CellTable, positions: NDArray) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and standard deviation of q(z∣x), (N, L) each, and the batch (N,) of the cells at ``positions``."""
-    asked = [(encode(model, part), part.batch) for part in parts_of(model, cells, positions=positions)]
-    means, deviations = torch.cat([q.mean for q, _ in asked]), torch.cat([q.stddev for q, _ in asked])
-    return means, deviations, torch.cat([batch for _, batch in asked])
+    means, deviations, done = torch.empty(0), torch.empty(0), 0
+    for part in parts_of(model, cells, positions=positions):
+        q = encode(model, part)
+        if done == 0:  # whole at once: small results kept one by one would pin the memory that large parts leave behind
+            means = q.mean.new_empty(len(positions), q.mean.shape[-1])
+            deviations = torch.empty_like(means)
+        here = slice(done, done + len(part))
+        means[here], deviations[here], done = q.mean, q.stddev, here.stop
+    return means, deviations, cells.batch[torch.from_numpy(positions).to(cells.batch.device)].to(means.device)
 
 
 def _rho(model: CountModel, z: Tensor, batch: Tensor, batch_correction: bool) -> Tensor:

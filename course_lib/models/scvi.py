@@ -51,7 +51,10 @@ def log_library_moments(cells: CellTable) -> LibraryPrior:
     ------
     ValueError : a batch with fewer than two cells, or whose cells all have the same total: it has no spread.
     """
-    log_totals = torch.cat([part.x.sum(-1, dtype=torch.float64).log() for part in cells.parts(1_000)])  # (N,)
+    log_totals = torch.empty(len(cells), dtype=torch.float64, device=cells.device)  # (N,), made at once: kept between
+    # parts, small results would pin the memory that large parts leave behind
+    for whole, part in zip(log_totals.split(1_000), cells.parts(1_000), strict=True):
+        whole.copy_(part.x.sum(-1, dtype=torch.float64).log())
     groups = [log_totals[cells.batch == s] for s in range(len(cells.batches))]
     for name, group in zip(cells.batches, groups, strict=True):
         if len(group.unique()) < 2:  # not std > 0: rounding gives equal totals a spread of 1e-7
@@ -251,7 +254,9 @@ def start_at_profile(decoder: Decoder, cells: Cells) -> None:
 
     The shares of common and rare genes differ a thousandfold: that much the first epochs need not find by gradients.
     """
-    counts = torch.stack([part.x.sum(0, dtype=torch.float64) for part in cells.parts(1_000)]).sum(0)  # (G,)
+    counts = torch.zeros(cells.n_genes, dtype=torch.float64, device=cells.device)  # (G,)
+    for part in cells.parts(1_000):
+        counts += part.x.sum(0, dtype=torch.float64)
     log_counts = (counts + 1).log()  # no log of zero
     decoder.to_rho.bias.copy_(log_counts - log_counts.mean())  # a softmax does not notice the mean
 
