@@ -34,7 +34,7 @@ class Opened:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._note(request.url))
         page.goto(path.resolve().as_uri())
-        page.wait_for_function("document.documentElement.dataset.ready === 'yes'", timeout=60_000)
+        page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
 
     def _note(self, url: str) -> None:
         if not url.startswith(("file:", "data:", "blob:")):
@@ -54,7 +54,9 @@ def chromium() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
+        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
+        context.set_default_timeout(300_000)  # milliseconds: a busy machine is no error, a hang is
+        yield context
         browser.close()
 
 
