@@ -63,7 +63,7 @@ format: $(COMPLETE)  ## put code and notebooks into the one style
 notebooks: $(COMPLETE)  ## execute the notebooks in place and normalise them, ready to commit
 	$(RUN) course_lib.tooling.execute --in-place $(NOTEBOOKS)
 
-slides: $(COMPLETE)  ## slides of every notebook in build/slides/
+slides: $(COMPLETE)  ## the talk in each notebook as slides, in build/slides/
 	$(RUN) course_lib.tooling.render --slides $(NOTEBOOKS)
 
 clean:  ## remove build/ and the caches of the tools (the environment stays: rm -r .venv)
@@ -88,6 +88,6 @@ $(COMPLETE): pyproject.toml constraints.txt
 		echo "$(PYTHON) cannot make environments. On Debian and Ubuntu:  sudo apt install python3-venv"; exit 1; }; \
 	set -ex; \
 	$(RUN) pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch; \
-	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer]'; \
+	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer,browser]'; \
 	$(RUN) pip check; \
 	pwd > $@

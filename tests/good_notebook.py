@@ -66,6 +66,15 @@ REFERENCES = (
 )
 
 
+QUESTION = "> **Predict.** Does a line rise?"
+TALK = {
+    0: {"slide": "# A notebook that keeps the rules"},
+    1: [*({"slide": f"## Rule {n}"} for n in range(6)), {"slide": QUESTION}],
+    4: {"show": "figure", "slide": "## A line"},
+    7: {"slide": "## Summary"},
+}
+
+
 def figure_output(alt: str = ALT):
     fig, _ = plt.subplots(figsize=(1, 1))
     picture = io.BytesIO()
@@ -96,7 +105,8 @@ def good_notebook():
     cells += [nbformat.v4.new_markdown_cell(text) for text in (EXERCISES, SUMMARY, REFERENCES)]
     for index, cell in enumerate(cells):
         cell.id = f"cell-{index}"
-        cell.metadata = nbformat.from_dict({"slideshow": {"slide_type": "fragment" if index else "slide"}})
+    for index, asked in TALK.items():
+        cells[index].metadata["talk"] = nbformat.from_dict(asked)
     return normalise(nbformat.v4.new_notebook(cells=cells))
 
 
@@ -171,9 +181,9 @@ def unknown_source(nb):
     nb.cells[SOURCE].outputs[0].metadata["source_of"] = "course_lib.notebook.gone"
 
 
-def slide(index: int, kind: str):
+def talk(index: int, asked):
     def breach(nb):
-        nb.cells[index].metadata["slideshow"] = nbformat.from_dict({"slide_type": kind})
+        nb.cells[index].metadata["talk"] = nbformat.from_dict(asked)
 
     return breach
 

@@ -72,8 +72,9 @@ def test_pins_satisfy_what_is_installed_here():
     """The environment that runs these tests is the tested set: no pin and installed version differ."""
     pins = environment.pinned_versions(ROOT)
     declared = environment.declared_requirements(ROOT, *environment.all_extras(ROOT))
-    if importlib.util.find_spec("scvi") is None:  # the one extra that tests do without
-        declared = [r for r in declared if r.name != "scvi-tools"]
+    for module, name in (("scvi", "scvi-tools"), ("playwright", "playwright")):  # the extras that tests do without
+        if importlib.util.find_spec(module) is None:
+            declared = [r for r in declared if r.name != name]
     differing = {
         r.name: (importlib.metadata.version(r.name), pins[canonicalize_name(r.name)])
         for r in declared

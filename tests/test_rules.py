@@ -11,6 +11,7 @@ from good_notebook import (
     CHECKS,
     FIGURE,
     GOOD,
+    QUESTION,
     SOURCE,
     code,
     drawn_elsewhere,
@@ -22,11 +23,11 @@ from good_notebook import (
     output,
     say,
     set_count,
-    slide,
     stale,
     stream,
     svg,
     swap,
+    talk,
     timings,
     unknown_source,
 )
@@ -90,9 +91,14 @@ BREACHES = [
     (rules.plain_prose, say("Just train it."), "just"),
     (rules.cell_length, code(LONG), "16 lines of code"),
     (rules.cell_length, code("a = 1" + "\n# b" * 20), "21 in all"),
-    (rules.slide_marks, slide(3, "-"), "'-'"),
-    (rules.slide_marks, lambda nb: nb.cells[3].metadata.clear(), "None"),
-    (rules.slide_marks, slide(0, "skip"), "starts a slide"),
+    (rules.no_measured_number, talk(0, {"slide": "# The ARI is 0.91"}), "'0.91'"),
+    (rules.plain_prose, talk(0, {"slide": "# It works!"}), "exclamation"),
+    (rules.talk_holds, talk(0, {"slide": " ".join(["word"] * 61)}), "cell 1: talk.slide: expected at most 60 words"),
+    (rules.talk_holds, talk(FIGURE, {"show": "film"}), "found 'film'"),
+    (rules.talk_holds, talk(1, []), "3 slides, expected 10 to 20"),
+    (rules.talk_holds, talk(1, [{"slide": "## One"}] * 18), "21 slides, expected 10 to 20"),
+    (rules.talk_holds, talk(7, {"slide": QUESTION}), "cell 8: a prediction without its result"),
+    (rules.talk_holds, talk(FIGURE, {"slide": QUESTION}), "cell 2: a prediction without its result"),
     (rules.opening, swap("# 09 · A notebook", "A notebook"), "title"),
     (rules.opening, swap("**What changed**", "**News**"), "What changed"),
     (rules.opening, swap("5 to read, 1 to run", "6"), "two numbers"),
@@ -146,10 +152,11 @@ def test_every_rule_is_broken_by_some_row():
     assert {rule for rule, _, _ in BREACHES} == {*rules.RULES, rules.answers_run}
 
 
-def test_a_figure_on_a_skipped_cell_is_missing_from_the_slides_and_that_is_no_breach():
+def test_a_notebook_without_a_talk_breaks_no_rule_of_talks():
     nb = copy.deepcopy(GOOD)
-    slide(FIGURE, "skip")(nb)
-    assert rules.alt_in_pages(Document("skipped", nb)) == []
+    for cell in nb.cells:
+        cell.metadata.clear()
+    assert rules.talk_holds(Document("silent", nb)) == []
 
 
 @pytest.mark.parametrize(

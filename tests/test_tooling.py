@@ -10,18 +10,17 @@ import pytest
 
 from course_lib.tooling import execute, files, normalise, render
 from course_lib.tooling.answers import run_answers
-from course_lib.tooling.document import Document, alts_in
+from course_lib.tooling.document import Document, alts_in, figures
 
 ALT = 'Bars: "ours" < theirs & both above 0.5, the dashed line of chance'
 DRAW = f"from course_lib.figures.style import plt, show\nfig, ax = plt.subplots()\nshow(fig, alt={ALT!r})"
 
 
-def notebook(*sources, slide="slide"):
+def notebook(*sources):
     cells = [nbformat.v4.new_markdown_cell("# 09 · A title")]
     cells += [nbformat.v4.new_code_cell(source) for source in sources]
     for index, cell in enumerate(cells):
         cell.id = f"cell-{index}"
-        cell.metadata = nbformat.from_dict({"slideshow": {"slide_type": slide}})
     return nbformat.v4.new_notebook(cells=cells)
 
 
@@ -38,7 +37,13 @@ def untidy():
         }
     )
     first, second = nb.cells[1:]
-    first.metadata |= {"execution": {"iopub.status.busy": "2024-01-01"}, "collapsed": False, "tags": ["slow"]}
+    first.metadata |= {
+        "slideshow": {"slide_type": "slide"},
+        "talk": {"show": "code"},
+        "execution": {"iopub.status.busy": "2024-01-01"},
+        "collapsed": False,
+        "tags": ["slow"],
+    }
     first.execution_count, second.execution_count = 1, 2
     first.outputs = [
         nbformat.v4.new_output("stream", name="stdout", text="epoch 1\repoch 2\r"),
@@ -58,7 +63,7 @@ def test_normalising_keeps_content_and_drops_the_machine():
     assert nb.metadata == {"kernelspec": normalise.KERNEL, "language_info": {"name": "python"}}
     first, second = nb.cells[1:]
     assert first.source == "print(1)"
-    assert first.metadata == {"slideshow": {"slide_type": "slide"}, "tags": ["slow"]}
+    assert first.metadata == {"tags": ["slow"], "talk": {"show": "code"}}
     assert [(o.name, o.text) for o in first.outputs] == [
         ("stdout", "epoch 3\n"),
         ("stderr", "warning\n"),
@@ -167,7 +172,7 @@ def test_cells_are_numbered_from_one_in_a_clean_kernel(good_run):
 
 
 def test_a_figure_is_drawn_once_with_its_alternative_text(good_run):
-    [figure] = render.figures(good_run.notebook)
+    [figure] = figures(good_run.notebook.cells)
     assert (figure.cell, figure.alt) == (3, ALT)
     assert len(good_run.notebook.cells[3].outputs) == 1
 
@@ -209,7 +214,9 @@ def test_a_kernel_that_dies_is_reported():
 def test_the_course_goes_on_after_a_failure_and_reports_it(tmp_path, capsys):
     paths = [tmp_path / "08_bad.ipynb", tmp_path / "09_good.ipynb"]
     nbformat.write(notebook("1 / 0"), paths[0])
-    nbformat.write(notebook(DRAW), paths[1])
+    good = notebook(DRAW)
+    good.cells[1].metadata["talk"] = {"show": "figure"}  # an answer that its run alone can give
+    nbformat.write(good, paths[1])
     before = [path.read_bytes() for path in paths]
 
     assert execute.course(paths, tmp_path / "build", times=1) == [paths[0]]
@@ -232,8 +239,12 @@ def test_the_course_goes_on_after_a_failure_and_reports_it(tmp_path, capsys):
         "notebooks/09_good.ipynb",
         "pages/08_bad.html",
         "pages/09_good.html",
-        "slides/08_bad.slides.html",
+        "pages/assets/mathjax/tex-svg-full.js",
         "slides/09_good.slides.html",
+        "slides/assets/mathjax/tex-svg-full.js",
+        "slides/assets/reveal/notes.js",
+        "slides/assets/reveal/reveal.css",
+        "slides/assets/reveal/reveal.js",
     ]
 
 
@@ -258,33 +269,21 @@ def test_the_command_refuses_an_unknown_name(capsys):
 # --- render ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("to_html", [render.page, render.slides])
-def test_a_page_carries_the_alternative_text_exactly(good_run, to_html):
-    assert alts_in(to_html(good_run.notebook, "09")) == [ALT]
+def test_a_page_carries_the_alternative_text_exactly(good_run):
+    assert alts_in(render.page(good_run.notebook, "09")) == [ALT]
+
+
+def test_a_page_loads_nothing_from_elsewhere():
+    page = render.page(notebook("1"), "09")
+    loaded = re.findall(r"""<(?:script|link|img)\b[^>]*?(?:src|href)=["']([^"']+)""", page)
+    assert loaded == ["assets/mathjax/tex-svg-full.js"]
+    assert "import(" not in page
 
 
 def test_a_figure_without_text_gets_none_invented(good_run):
     nb = copy.deepcopy(good_run.notebook)
     nb.cells[3].outputs[0].metadata = nbformat.from_dict({})
     assert alts_in(render.page(nb, "09")) == [""]
-
-
-def test_slides_follow_the_marks():
-    marked = {}
-    for kind in ("fragment", "skip", "notes"):
-        nb = notebook("'the marked cell'")
-        nb.cells[1].metadata.slideshow.slide_type = kind
-        marked[kind] = re.sub(r"<[^a>][^>]*>", "", render.slides(nb, "09"))
-    assert "the marked cell" in marked["fragment"]
-    assert "the marked cell" not in marked["skip"]
-    assert '<aside class="notes">' not in marked["fragment"]
-    assert marked["notes"].index('<aside class="notes">') < marked["notes"].index("the marked cell")
-    assert "<title>09 · A title slides</title>" in render.slides(notebook("1"), "09")
-
-
-def test_slides_load_reveal_from_where_they_are_told():
-    assert "my-reveal/dist/reveal.js" in render.slides(notebook("1"), "09", reveal="my-reveal")
-    assert "unpkg.com" not in render.slides(notebook("1"), "09", reveal="my-reveal")
 
 
 def test_the_pages_title_is_the_first_heading():
@@ -303,7 +302,9 @@ def test_figures_are_exported_with_their_text_and_old_ones_go(good_run, tmp_path
 
 def test_the_command_writes_pages_slides_and_figures(good_run, tmp_path, capsys):
     path = tmp_path / "09_a.ipynb"
-    normalise.write(good_run.notebook, path)
+    nb = copy.deepcopy(good_run.notebook)
+    nb.cells[3].metadata["talk"] = nbformat.from_dict({"show": "figure"})
+    normalise.write(nb, path)
     for kind in ([], ["--slides"], ["--figures"]):
         assert render.main([*kind, "--to", str(tmp_path / "out"), str(path)]) == 0
     written = [
@@ -311,6 +312,20 @@ def test_the_command_writes_pages_slides_and_figures(good_run, tmp_path, capsys)
     ]
     assert capsys.readouterr().out == "".join(f"{file}\n" for file in written)
     assert all(file.is_file() for file in written)
+
+
+def test_a_notebook_without_a_talk_is_said_to_have_none_and_one_with_a_broken_talk_fails(tmp_path, capsys):
+    silent, broken = tmp_path / "08_silent.ipynb", tmp_path / "09_broken.ipynb"
+    nbformat.write(notebook("1"), silent)
+    nb = notebook("1")
+    nb.cells[1].metadata["talk"] = {"show": "figure"}
+    nbformat.write(nb, broken)
+    assert render.main(["--slides", "--to", str(tmp_path / "out"), str(silent)]) == 0
+    assert capsys.readouterr().out == "08_silent.ipynb: no talk, no slides\n"
+    assert render.main(["--slides", "--to", str(tmp_path / "out"), str(broken), str(silent)]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("09_broken: cell 2: talk.show: expected a cell with a figure, found none; run it")
+    assert said.endswith("08_silent.ipynb: no talk, no slides\n")
 
 
 # --- answers --------------------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """A notebook as its rules see it: cells and outputs by kind, folded answers, and the words a reader reads."""
 
 import ast
+import base64
 import html.parser
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from nbformat import NotebookNode
 
@@ -98,6 +99,29 @@ def prose(markdown: str) -> str:
 def paragraphs(markdown: str) -> list[str]:
     """Blocks between blank lines; every list item and table row is one of its own."""
     return [p for p in re.split(r"\n\s*\n|\n(?=\s*(?:[-*+]|\d+\.|\|)\s)", without_fences(markdown)) if p.strip()]
+
+
+class FigureOutput(NamedTuple):
+    """One figure in a notebook."""
+
+    cell: int  # index of its cell
+    png: bytes
+    alt: str  # "" where there is none
+
+
+def figures(cells: Sequence[NotebookNode]) -> list[FigureOutput]:
+    """Every PNG among the outputs of a notebook's cells, in order."""
+    return [
+        FigureOutput(index, base64.b64decode(output.data["image/png"]), _alt(output))
+        for index, cell in enumerate(cells)
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
+
+
+def _alt(output: NotebookNode) -> str:
+    return str(output.get("metadata", {}).get("image/png", {}).get("alt", ""))
 
 
 class _Images(html.parser.HTMLParser):

@@ -24,7 +24,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from course_lib.console import say
-from course_lib.tooling import normalise, render
+from course_lib.tooling import document, normalise, render
 from course_lib.tooling.files import NOTEBOOKS, ROOT, alone_in, each, read, run_command
 
 BUILD = ROOT / "build"
@@ -200,7 +200,7 @@ def _report(path: Path, times: int, timeout: int) -> Run:
     notebook = read(path)
     say(f"{path.stem} … ", end="", flush=True)
     run = execute(notebook, timeout=timeout)
-    figures = len(render.figures(run.notebook))
+    figures = len(document.figures(run.notebook.cells))
     verdict = "FAILED after" if run.failure else ""
     say(f"{verdict} {run.total:.0f} s, {len(run.seconds)} code cells, {figures} figures".strip(), flush=True)
     if run.failure:

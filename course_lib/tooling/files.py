@@ -21,6 +21,10 @@ class NotANotebook(ValueError):
     """A file in a notebook's place that is none; the message names it and says what to do."""
 
 
+class NotATalk(ValueError):
+    """A notebook whose slides cannot be made as it asks; the message names the cell and says what to do."""
+
+
 class Busy(RuntimeError):
     """Another command writes in this folder just now."""
 
@@ -85,7 +89,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def each(paths: Sequence[Path], work: Callable[[Path], bool]) -> list[Path]:
-    """Do the work on every notebook; one that is none is named and counts as failed, and the rest go on.
+    """Do the work on every notebook; one that is none, or whose talk is none, is named and failed, and the rest go on.
 
     Parameters
     ----------
@@ -99,7 +103,7 @@ def each(paths: Sequence[Path], work: Callable[[Path], bool]) -> list[Path]:
     for path in paths:
         try:
             succeeded = work(path)
-        except NotANotebook as error:
+        except (NotANotebook, NotATalk) as error:
             say(str(error), flush=True)
             succeeded = False
         if not succeeded:

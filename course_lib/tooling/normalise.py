@@ -2,7 +2,7 @@
 
     python -m course_lib.tooling.normalise [--check] [notebook …]
 
-What stays: cells, their ids, slide marks and tags, execution counts, outputs. What goes: kernel versions, execution
+What stays: cells, their ids, tags and talk, execution counts, outputs. What goes: kernel versions, execution
 times, widget state, editor state, this machine's paths.
 """
 
@@ -21,7 +21,7 @@ from course_lib.console import say
 from course_lib.tooling.files import ROOT, each, read, run_command
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-CELL_METADATA = ("slideshow", "tags")
+CELL_METADATA = ("tags", "talk")
 OUTPUT_METADATA = ("image/png", "source_of", "doc")
 
 

@@ -1,48 +1,27 @@
-"""Turn a notebook into an HTML page, reveal.js slides and PNG files.
+"""Turn a notebook into an HTML page, reveal.js slides and PNG files; what a browser needs for them is put beside them.
 
-    python -m course_lib.tooling.render [--slides | --figures] [--to FOLDER] [notebook …]
-
-Nothing is fetched here. A page loads MathJax, and slides load MathJax and reveal.js, from a CDN when a browser opens
-them: a lecture room needs a connection, or a copy of reveal.js and ``--reveal FOLDER``.
+python -m course_lib.tooling.render [--slides | --figures] [--to FOLDER] [notebook …]
 """
 
 import argparse
 import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+import jinja2
 import nbformat
-from nbconvert import HTMLExporter, SlidesExporter
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
+from pygments.formatters import HtmlFormatter
 
 from course_lib.console import say
+from course_lib.tooling import talk
+from course_lib.tooling.assets import MATHJAX, REVEAL, copy_assets
+from course_lib.tooling.document import figures
 from course_lib.tooling.files import ROOT, each, read, run_command
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-class FigureOutput(NamedTuple):
-    """One figure in a notebook."""
-
-    cell: int  # index of its cell
-    png: bytes
-    alt: str  # "" where there is none
-
-
-def figures(notebook: NotebookNode) -> list[FigureOutput]:
-    """Every PNG among the outputs, in order."""
-    return [
-        FigureOutput(index, base64.b64decode(output.data["image/png"]), _alt(output))
-        for index, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code"
-        for output in cell.outputs
-        if "image/png" in output.get("data", {})
-    ]
-
-
-def _alt(output: NotebookNode) -> str:
-    return str(output.get("metadata", {}).get("image/png", {}).get("alt", ""))
 
 
 def title(notebook: NotebookNode, otherwise: str) -> str:
@@ -53,37 +32,67 @@ def title(notebook: NotebookNode, otherwise: str) -> str:
 
 def page(notebook: NotebookNode, name: str) -> str:
     """The notebook as one HTML page, figures with their alternative text inside."""
-    return _convert(HTMLExporter(template_name="course_page", extra_template_basedirs=[str(TEMPLATES)]), notebook, name)
-
-
-def slides(notebook: NotebookNode, name: str, reveal: str | None = None) -> str:
-    """The notebook as reveal.js slides, following ``slideshow.slide_type``.
-
-    Parameters
-    ----------
-    reveal : address of a copy of reveal.js 4, relative to the slides; without it they load it from a CDN.
-    """
-    exporter = SlidesExporter(template_name="course_slides", extra_template_basedirs=[str(TEMPLATES)])
-    exporter.reveal_scroll, exporter.reveal_number = True, "c/t"
-    if reveal is not None:
-        exporter.reveal_url_prefix = reveal
-    return _convert(exporter, notebook, name)
-
-
-def _convert(exporter: HTMLExporter, notebook: NotebookNode, name: str) -> str:
+    exporter = HTMLExporter(template_name="course_page", extra_template_basedirs=[str(TEMPLATES)])
     resources = {"metadata": {"name": title(notebook, name)}}
     body, _ = exporter.from_notebook_node(nbformat.from_dict(notebook), resources=resources)
     return str(body)
 
 
+def slides(notebook: NotebookNode, name: str) -> str:
+    """The talk in the notebook as one file of reveal.js slides (see `course_lib.tooling.talk`).
+
+    Raises
+    ------
+    NotATalk : the notebook has none, or one that breaks a limit.
+    """
+    shown = [{**vars(slide), "asks": slide.asks, **_headed(slide.words)} for slide in talk.slides(notebook, name)]
+    folders = [TEMPLATES / "course_slides", TEMPLATES / "course_page"]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders), undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {
+        "markdown": _html,
+        "base64": lambda png: base64.b64encode(png).decode(),
+        "columns": lambda text: max(len(line) for line in text.splitlines()),
+        "python": lambda code: _html(f"```python\n{code}\n```"),
+    }
+    colours = HtmlFormatter().get_style_defs(".highlight")
+    template = environment.get_template("index.html.j2")
+    return template.render(title=title(notebook, name), slides=shown, code_colours=colours)
+
+
+def _headed(words: str) -> dict[str, str]:
+    """A heading in the first line stands at the top of its slide, the rest in the room below."""
+    first, _, rest = words.strip().partition("\n")
+    return {"heading": first, "body": rest} if first.startswith("#") else {"heading": "", "body": words}
+
+
+def _html(markdown: str) -> str:
+    """Markdown as a page has it, formulas left to MathJax, headings without a link to themselves."""
+    return str(MarkdownWithMath(IPythonRenderer(escape=False, exclude_anchor_links=True)).render(markdown))
+
+
 def write_page(notebook: NotebookNode, name: str, folder: Path) -> Path:
-    """Write ``folder/name.html``."""
+    """Write ``folder/name.html``, and what a browser needs for it into ``folder/assets``."""
+    copy_assets(MATHJAX, folder)
     return _write(folder / f"{name}.html", page(notebook, name))
 
 
-def write_slides(notebook: NotebookNode, name: str, folder: Path, reveal: str | None = None) -> Path:
-    """Write ``folder/name.slides.html``."""
-    return _write(folder / f"{name}.slides.html", slides(notebook, name, reveal))
+def write_slides(notebook: NotebookNode, name: str, folder: Path) -> Path | None:
+    """Write ``folder/name.slides.html``, and what a browser needs for it into ``folder/assets``.
+
+    Returns
+    -------
+    The file, or None where the notebook has no talk: then nothing is written.
+
+    Raises
+    ------
+    NotATalk : its talk breaks a limit.
+    """
+    if not any(talk.entries(cell) for cell in notebook.cells):
+        return None
+    copy_assets(MATHJAX | REVEAL, folder)
+    return _write(folder / f"{name}.slides.html", slides(notebook, name))
 
 
 def _write(path: Path, text: str) -> Path:
@@ -98,7 +107,7 @@ def export_figures(notebook: NotebookNode, folder: Path) -> list[Path]:
     for old in [*folder.glob("*_cell*.png"), *folder.glob("*_cell*.txt")]:
         old.unlink()
     written = []
-    for number, figure in enumerate(figures(notebook), start=1):
+    for number, figure in enumerate(figures(notebook.cells), start=1):
         path = folder / f"{number:02d}_cell{figure.cell + 1:02d}.png"
         path.write_bytes(figure.png)
         path.with_suffix(".txt").write_text(figure.alt + "\n", encoding="utf-8")
@@ -107,14 +116,13 @@ def export_figures(notebook: NotebookNode, folder: Path) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 1 if a file is no notebook."""
+    """Command line; 1 if a file is no notebook, or its talk breaks a limit."""
     parser = argparse.ArgumentParser(prog="python -m course_lib.tooling.render", description=__doc__.split("\n")[0])
     parser.add_argument("notebooks", nargs="*", help="names such as 03, or paths; the whole course without")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--slides", action="store_true", help="reveal.js slides instead of pages")
     kind.add_argument("--figures", action="store_true", help="PNG files instead of pages")
     parser.add_argument("--to", type=Path, default=ROOT / "build", metavar="FOLDER")
-    parser.add_argument("--reveal", metavar="FOLDER", help="a copy of reveal.js 4 to use instead of the CDN's")
     options = parser.parse_args(arguments)
 
     def work(path: Path) -> bool:
@@ -122,7 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.figures:
             written = export_figures(nb, options.to / "figures" / path.stem)
         elif options.slides:
-            written = [write_slides(nb, path.stem, options.to / "slides", options.reveal)]
+            slides_file = write_slides(nb, path.stem, options.to / "slides")
+            if slides_file is None:
+                say(f"{path.name}: no talk, no slides")
+            written = [slides_file] if slides_file else []
         else:
             written = [write_page(nb, path.stem, options.to / "pages")]
         for file in written:

@@ -33,7 +33,8 @@ from course_lib.tooling.rules.outputs import (
     sources_current,
 )
 from course_lib.tooling.rules.prose import no_measured_number, plain_prose
-from course_lib.tooling.rules.structure import ending, opening, predictions, slide_marks, usual_mistakes
+from course_lib.tooling.rules.structure import ending, opening, predictions, usual_mistakes
+from course_lib.tooling.rules.talk import talk_holds
 
 RULES: tuple[Callable[[Document], list[Finding]], ...] = (
     executed_in_order,
@@ -49,7 +50,7 @@ RULES: tuple[Callable[[Document], list[Finding]], ...] = (
     no_measured_number,
     plain_prose,
     cell_length,
-    slide_marks,
+    talk_holds,
     opening,
     predictions,
     usual_mistakes,

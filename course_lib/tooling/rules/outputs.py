@@ -7,7 +7,7 @@ from typing import Any
 from course_lib.figures.style import SHORTEST_ALT
 from course_lib.notebook import source_text
 from course_lib.tooling import render
-from course_lib.tooling.document import Document, alts_in
+from course_lib.tooling.document import Document, alts_in, figures
 from course_lib.tooling.rules.finding import Finding
 
 
@@ -65,18 +65,13 @@ def figures_have_alt(document: Document) -> list[Finding]:
 
 
 def alt_in_pages(document: Document) -> list[Finding]:
-    """The rendered page shows every figure with its text, and so do the slides, less the cells they skip."""
-    all_figures = render.figures(document.nb)
-    kinds = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in document.nb.cells]
-    projected = [figure for figure in all_figures if kinds[figure.cell] != "skip"]
-    pages = {"page": (render.page, all_figures), "slides": (render.slides, projected)}
-    rule, found = "rendered alternative text", []
-    for name, (rendered, figures) in pages.items():
-        alts = [" ".join((alt or "").split()) for alt in alts_in(rendered(document.nb, document.name))]
-        for figure in figures:
-            if not figure.alt or figure.alt not in alts:
-                found.append(Finding(rule, figure.cell, f"the {name} shows the figure without it"))
-    return found
+    """The rendered page shows every figure with its text; that the slides do is a test of theirs."""
+    alts = [" ".join((alt or "").split()) for alt in alts_in(render.page(document.nb, document.name))]
+    return [
+        Finding("rendered alternative text", figure.cell, "the page shows the figure without it")
+        for figure in figures(document.nb.cells)
+        if not figure.alt or figure.alt not in alts
+    ]
 
 
 def sources_current(document: Document) -> list[Finding]:

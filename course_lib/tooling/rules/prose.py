@@ -1,9 +1,10 @@
-"""Rules over the words: no measured number, no filler."""
+"""Rules over the words, in cells and on slides: no measured number, no filler."""
 
 import re
 
 from course_lib.tooling.document import Document, paragraphs, prose
 from course_lib.tooling.rules.finding import Finding
+from course_lib.tooling.talk import words_of
 
 FILLER = ("simply", "just", "obviously", "basically", "trivially", "of course", "note that", "needless to say")
 MEASURED = re.compile(
@@ -24,7 +25,7 @@ def no_measured_number(document: Document) -> list[Finding]:
     Whole numbers are free: they count and they set. A setting is named in code or in a formula (``effect=1.5``).
     """
     found = []
-    for index, text in document.markdown:
+    for index, text in [*document.markdown, *words_of(document.nb)]:
         for paragraph in paragraphs(text):
             if "https://doi.org/" in paragraph:
                 continue
@@ -36,7 +37,8 @@ def no_measured_number(document: Document) -> list[Finding]:
 def plain_prose(document: Document) -> list[Finding]:
     """No exclamation marks, no filler. The title of a cited work is its authors' own."""
     rule, found = "plain prose", []
-    for index, paragraph in ((i, p) for i, text in document.markdown for p in paragraphs(text)):
+    texts = [*document.markdown, *words_of(document.nb)]
+    for index, paragraph in ((i, p) for i, text in texts for p in paragraphs(text)):
         if re.match(r"\s*(?:\d+\.|[-*]) .*https://doi\.org/", paragraph, re.DOTALL):
             continue
         words = prose(paragraph)

@@ -1,4 +1,4 @@
-"""Rules over what a notebook is made of, from its opening to its references, and how it is projected."""
+"""Rules over what a notebook is made of, from its opening to its references."""
 
 import re
 
@@ -7,19 +7,6 @@ from course_lib.tooling.rules.finding import Finding
 
 FEWEST_PREDICTIONS, FEWEST_MISTAKES, FEWEST_EXERCISES, SUMMARY_LINES = 3, 2, 2, 5
 OPENING = ("After this notebook you can", "What changed", "You need", "Minutes")
-SLIDE_TYPES = ("slide", "subslide", "fragment", "skip", "notes")
-
-
-def slide_marks(document: Document) -> list[Finding]:
-    """Every cell says how it is projected; the first starts a slide."""
-    rule, found = "slide marks", []
-    for index, cell in enumerate(document.nb.cells):
-        kind = cell.metadata.get("slideshow", {}).get("slide_type")
-        if kind not in SLIDE_TYPES:
-            found.append(Finding(rule, index, f"slideshow.slide_type is {kind!r}, not one of {', '.join(SLIDE_TYPES)}"))
-        elif index == 0 and kind != "slide":
-            found.append(Finding(rule, index, "the first cell starts a slide"))
-    return found
 
 
 def opening(document: Document) -> list[Finding]:

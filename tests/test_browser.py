@@ -1,0 +1,153 @@
+"""Every deck and every page, opened in Chromium without a network: nothing overflows, every equation is typeset."""
+
+import importlib.util
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from browser import HEIGHT, WIDTH, Opened, chromium
+
+from course_lib.tooling import render, talk
+from course_lib.tooling.document import without_fences
+from course_lib.tooling.files import find_notebooks, read
+
+pytestmark = pytest.mark.slow
+NOTEBOOKS = find_notebooks()
+DECKS = [path for path in NOTEBOOKS if '"talk":' in path.read_text(encoding="utf-8")]
+
+
+def missing() -> str:
+    """What a browser needs and this machine has not; "" if nothing."""
+    if shutil.which("chromium") is None:
+        return "there is no chromium on this machine"
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright, of the extra browser, is not installed"
+    return ""
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator:
+    if missing():
+        (pytest.fail if os.environ.get("COURSE_BROWSER") == "required" else pytest.skip)(missing())
+    with chromium() as context:
+        yield context
+
+
+def formulas(markdown: str) -> int:
+    """How many there are, by their dollar signs alone; code has none."""
+    text = re.sub(r"(`+)[^`]+\1", "", without_fences(markdown))
+    displayed = re.findall(r"\$\$.+?\$\$", text, re.DOTALL)
+    within = re.findall(r"(?<!\\)\$[^$]+\$", re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL))
+    return len(displayed) + len(within)
+
+
+# What a reader would see of the slide on show: its elements without notes, without what only screen readers read, and
+# without the parts of a formula.
+OVERFLOW = """() => {
+  const slide = Reveal.getCurrentSlide(), frame = slide.getBoundingClientRect(), found = [];
+  const leaves = (inner, outer) => inner.left < outer.left - 1 || inner.right > outer.right + 1 ||
+    inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1;
+  for (const element of [slide, ...slide.querySelectorAll("*")]) {
+    if (element.closest("aside.notes, mjx-assistive-mml") || element.parentElement.closest("svg")) continue;
+    const box = element.getBoundingClientRect(), inBody = element.parentElement.matches(".body");
+    const wide = element.scrollWidth > element.clientWidth + 1, high = element.scrollHeight > element.clientHeight + 1;
+    const name = `${element.tagName} ${element.textContent.trim().slice(0, 40)}`;
+    if (leaves(box, frame)) found.push(`${name} leaves the slide`);
+    if (inBody && leaves(box, element.parentElement.getBoundingClientRect())) found.push(`${name} leaves its part`);
+    if (element.matches("section, .body, .lines, pre, td") && (wide || high)) found.push(`${name} overflows`);
+    if (element.tagName === "IMG" && box.height < 300) found.push(`a figure only ${box.height} pixels high`);
+  }
+  return found;
+}"""
+TYPESET = "() => Reveal.getCurrentSlide().querySelectorAll(':scope > :not(aside) mjx-container').length"
+NOT_TYPESET = "() => [...document.querySelectorAll('[data-mml-node=merror]')].map((e) => e.textContent)"
+
+
+def faults_of_deck(opened: Opened, slides: list[talk.Slide]) -> list[str]:
+    """What is wrong with a deck that should show these slides; empty if nothing is."""
+    faults = []
+    for index in opened.slides():
+        faults += [f"slide {index + 1}: {fault}" for fault in opened.page.evaluate(OVERFLOW)]
+        typeset = opened.page.evaluate(TYPESET)
+        if index < len(slides) and typeset != formulas(slides[index].words):
+            faults.append(f"slide {index + 1}: {typeset} equations typeset of {formulas(slides[index].words)}")
+    if index + 1 != len(slides):
+        faults.append(f"{index + 1} slides, expected {len(slides)}")
+    return faults + faults_of_any(opened)
+
+
+def faults_of_any(opened: Opened) -> list[str]:
+    broken = [f"not typeset: {text}" for text in opened.page.evaluate(NOT_TYPESET)]
+    return broken + [f"console: {text}" for text in opened.errors] + [f"asks {url}" for url in opened.foreign]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("build")
+
+
+@pytest.mark.parametrize("path", DECKS, ids=[path.stem for path in DECKS])
+def test_every_slide_of_a_deck_fits_and_is_typeset(path, build, window):
+    deck = render.write_slides(read(path), path.stem, build / "slides")
+    assert deck is not None
+    opened = Opened(window.new_page(), deck)
+    assert faults_of_deck(opened, talk.slides(read(path), path.stem)) == []
+    opened.page.close()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_a_page_fits_the_window_and_is_typeset(path, build, window):
+    nb = read(path)
+    opened = Opened(window.new_page(), render.write_page(nb, path.stem, build / "pages"))
+    assert faults_of_any(opened) == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= WIDTH
+    typeset = opened.page.evaluate("document.querySelectorAll('.jp-RenderedMarkdown mjx-container').length")
+    assert typeset == sum(formulas(cell.source) for cell in nb.cells if cell.cell_type == "markdown")
+    opened.page.close()
+
+
+def deck_of(*asked: str) -> nbformat.NotebookNode:
+    cells = [nbformat.v4.new_markdown_cell("Notes with $a$.", metadata={"talk": {"slide": words}}) for words in asked]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def test_what_may_go_wrong_on_a_slide_is_seen(build, window):
+    """A check that cannot fail is none: each of these slides has a fault of its own."""
+    wide = r"$$" + " + ".join([r"\text{a rather long name}"] * 9) + "$$"
+    nb = deck_of(
+        "## Good\n\n$a$ and $b$\n\n$$c$$",
+        "## High\n\n" + "\n".join(f"- line {n}" for n in range(14)),
+        f"## Wide\n\n{wide}",
+        "## Broken\n\n$\\frac{a}$ and $\\nosuch$",
+        "## Elsewhere\n\n<script src='https://example.org/x.js'></script>",
+        "## Lost\n\n$a<b$ <!-- $c$ -->",
+        "## Code\n\n```python\n" + "x" * 120 + "\n```",
+    )
+    deck = render.write_slides(nb, "faulty", build / "slides")
+    assert deck is not None
+    faults = faults_of_deck(Opened(window.new_page(), deck), talk.slides(nb, "faulty"))
+    said = "\n".join(faults)
+    assert "slide 1:" not in said
+    assert re.search(r"slide 2: .*(leaves the slide|leaves its part)", said)
+    assert re.search(r"slide 3: .*(leaves the slide|overflows)", said)
+    assert said.count("not typeset: ") == 2
+    assert "asks https://example.org/x.js" in said
+    assert "console: " in said
+    assert "slide 6: 1 equations typeset of 2" in said
+    assert re.search(r"slide 7: .*overflows", said)
+
+
+def test_a_deck_is_scaled_to_the_screen_and_its_notes_are_hidden(build, window):
+    deck = render.write_slides(deck_of("## One $x$"), "small", build / "slides")
+    assert deck is not None
+    opened = Opened(window.new_page(), deck)
+    assert opened.page.evaluate("Reveal.getScale()") == 1.0  # the window is the canvas
+    assert not opened.page.is_visible("aside.notes")
+    assert opened.page.evaluate("document.querySelectorAll('aside.notes mjx-container').length") == 1
+    opened.page.set_viewport_size({"width": WIDTH // 2, "height": HEIGHT // 2})
+    opened.page.wait_for_function("Reveal.getScale() === 0.5")
+    opened.page.close()
