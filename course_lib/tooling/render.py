@@ -8,6 +8,7 @@ them: a lecture room needs a connection, or a copy of reveal.js and ``--reveal F
 
 import argparse
 import base64
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,9 +18,10 @@ from nbconvert import HTMLExporter, SlidesExporter
 from nbformat import NotebookNode
 
 from course_lib.console import say
-from course_lib.tooling.files import ROOT, each, read, run_command
+from course_lib.tooling.files import ROOT, each, name_of, read, run_command
 
 TEMPLATES = Path(__file__).parent / "templates"
+NOTEBOOK_LINK = re.compile(r'(<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"#?]+)\.ipynb(?=["#])')
 
 
 class FigureOutput(NamedTuple):
@@ -52,8 +54,12 @@ def title(notebook: NotebookNode, otherwise: str) -> str:
 
 
 def page(notebook: NotebookNode, name: str) -> str:
-    """The notebook as one HTML page, figures with their alternative text inside."""
-    return _convert(HTMLExporter(template_name="course_page", extra_template_basedirs=[str(TEMPLATES)]), notebook, name)
+    """The notebook as one HTML page, figures with their alternative text inside.
+
+    A link to another notebook leads to its page: under ``build/pages/`` the pages lie as the notebooks do.
+    """
+    exporter = HTMLExporter(template_name="course_page", extra_template_basedirs=[str(TEMPLATES)])
+    return NOTEBOOK_LINK.sub(r"\1.html", _convert(exporter, notebook, name))
 
 
 def slides(notebook: NotebookNode, name: str, reveal: str | None = None) -> str:
@@ -118,13 +124,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def work(path: Path) -> bool:
-        nb = read(path)
+        nb, name = read(path), name_of(path)
         if options.figures:
-            written = export_figures(nb, options.to / "figures" / path.stem)
+            written = export_figures(nb, options.to / "figures" / name)
         elif options.slides:
-            written = [write_slides(nb, path.stem, options.to / "slides", options.reveal)]
+            written = [write_slides(nb, name, options.to / "slides", options.reveal)]
         else:
-            written = [write_page(nb, path.stem, options.to / "pages")]
+            written = [write_page(nb, name, options.to / "pages")]
         for file in written:
             say(str(file))
         return True
