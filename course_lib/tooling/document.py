@@ -30,7 +30,7 @@ class Document:
     @property
     def is_appendix(self) -> bool:
         """An appendix is looked things up in; the lessons before it are read in order."""
-        return self.folder == APPENDIX
+        return self.folder.resolve() == APPENDIX.resolve()
 
     @property
     def code(self) -> list[tuple[int, NotebookNode]]:

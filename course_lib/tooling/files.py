@@ -57,8 +57,8 @@ def find_notebooks(names: Sequence[str] = ()) -> list[Path]:
 
 def name_of(path: Path) -> str:
     """What commands and ``build/`` call it: ``03_vae_elbo``, ``appendix/sources``; the stem of a file elsewhere."""
-    place = path.resolve().with_suffix("")
-    return place.relative_to(NOTEBOOKS).as_posix() if place.is_relative_to(NOTEBOOKS) else path.stem
+    place, course = path.resolve().with_suffix(""), NOTEBOOKS.resolve()  # it may be a link, or lead through one
+    return place.relative_to(course).as_posix() if place.is_relative_to(course) else path.stem
 
 
 def read(path: Path) -> NotebookNode:
