@@ -268,6 +268,6 @@ def test_scvi_tools_means_by_its_names_what_the_equations_say(theirs):
     px, library = follow(theirs, "generative.px"), follow(theirs, "inference.library")
     torch.testing.assert_close(px.scale.sum(-1), torch.ones(2))  # ρ
     torch.testing.assert_close(px.mu, library.exp() * px.scale)  # μ = ℓρ, and library is log ℓ
-    torch.testing.assert_close(px.theta.expand(4), follow(theirs, "module.px_r").exp())
+    torch.testing.assert_close(px.theta, follow(theirs, "module.px_r").exp().expand(2, 4))
     torch.testing.assert_close(px.zi_probs, px.zi_logits.sigmoid())
     torch.testing.assert_close(follow(theirs, "generative.pl").scale, torch.full((2, 1), 2.0))  # a variance of four
