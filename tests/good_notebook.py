@@ -151,6 +151,11 @@ def stream(name: str, text: str):
     return output(nbformat.v4.new_output("stream", name=name, text=text))
 
 
+def written(markdown: str):
+    """The output of a cell that writes Markdown."""
+    return nbformat.v4.new_output("display_data", data={"text/markdown": markdown, "text/plain": "Markdown"})
+
+
 def set_count(nb):
     nb.cells[FIGURE].execution_count = 7
 

@@ -26,6 +26,7 @@ LAYERS = [
     {"figures"},
     {"notebook"},
     {"tooling"},
+    {"sources"},
     {"experiments"},
 ]
 FORBIDDEN = {("training", "models"), ("analysis", "models")}

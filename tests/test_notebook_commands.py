@@ -91,7 +91,9 @@ def bad_and_good(tmp_path):
 def test_the_others_go_on_after_a_file_that_is_no_notebook(
     command, of_the_good_one, bad_and_good, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(execute, "execute", lambda notebook, timeout: execute.Run(notebook, {1: 0.0}, 0.0, None))
+    monkeypatch.setattr(
+        execute, "execute", lambda notebook, folder, timeout: execute.Run(notebook, {1: 0.0}, 0.0, None)
+    )
     monkeypatch.setattr(execute, "course", partial(execute.course, build=tmp_path / "build"))
     assert command([str(path) for path in bad_and_good], str(tmp_path / "out")) == 1
     said = capsys.readouterr().out

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from course_lib.tooling.files import find_notebooks
+from course_lib.tooling.files import APPENDIX, find_notebooks, name_of
 from course_lib.tooling.rules import RULES, Document, answers_run
 from course_lib.tooling.talk import entries
 
 pytestmark = pytest.mark.slow
 NOTEBOOKS = find_notebooks()
+LESSONS = [path for path in NOTEBOOKS if path.parent != APPENDIX]
 
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[name_of(path) for path in NOTEBOOKS])
 
 
 @cache
@@ -21,8 +22,13 @@ def document(path: Path) -> Document:
 
 
 def test_the_course_is_numbered_from_00_without_a_gap():
-    assert len(NOTEBOOKS) > 0
-    assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02}_" for number in range(len(NOTEBOOKS))]
+    assert len(LESSONS) > 0
+    assert [path.name[:3] for path in LESSONS] == [f"{number:02}_" for number in range(len(LESSONS))]
+
+
+def test_the_appendices_come_after_the_lessons_and_carry_no_number():
+    assert NOTEBOOKS[: len(LESSONS)] == LESSONS
+    assert [path.name for path in NOTEBOOKS[len(LESSONS) :] if path.name[0].isdigit()] == []
 
 
 @each_notebook
@@ -40,6 +46,6 @@ def test_every_notebook_has_a_talk():
 
 @each_notebook
 def test_every_folded_answer_runs_alone(path):
-    assert document(path).answers, "no folded answer holds a ```python block"
+    assert document(path).answers or path.parent == APPENDIX, "no folded answer holds a ```python block"
     findings = answers_run(document(path))
     assert not findings, "\n" + "\n".join(map(str, findings))

@@ -30,11 +30,13 @@ from good_notebook import (
     talk,
     timings,
     unknown_source,
+    written,
 )
 
 from course_lib.notebook import check
 from course_lib.tooling import rules
 from course_lib.tooling.document import Document, paragraphs, prose
+from course_lib.tooling.files import APPENDIX
 from course_lib.tooling.rules.outputs import locate
 
 
@@ -89,6 +91,13 @@ BREACHES = [
     (rules.plain_prose, say("It works!"), "exclamation"),
     (rules.plain_prose, say("You simply train it."), "simply"),
     (rules.plain_prose, say("Just train it."), "just"),
+    (rules.links_lead_somewhere, say("See [there](02_gone.ipynb)."), "no such notebook"),
+    (rules.links_lead_somewhere, say("See [there](02_geneex.ipynb#The-end)."), "no heading there"),
+    (rules.links_lead_somewhere, say("See [below](#The-end)."), "no heading there"),
+    (rules.links_lead_somewhere, say("See [the terms](../data/README.md)."), "only notebooks"),
+    (rules.links_lead_somewhere, say("See [a][(b)] and [the same](../02_geneex.ipynb)."), "no such notebook"),
+    (rules.links_lead_somewhere, output(written("| [there](02_gone.ipynb) |")), "no such notebook"),
+    (rules.links_lead_somewhere, code("table = read('../data/results/gone.csv')"), "opens '../data/results/gone.csv'"),
     (rules.cell_length, code(LONG), "16 lines of code"),
     (rules.cell_length, code("a = 1" + "\n# b" * 20), "21 in all"),
     (rules.no_measured_number, talk(0, {"slide": "# The ARI is 0.91"}), "'0.91'"),
@@ -148,8 +157,80 @@ def test_a_source_is_found_where_its_package_holds_a_function_under_the_modules_
     assert locate("no_such_package.fit") is None
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "[02](02_geneex.ipynb), [a section](02_geneex.ipynb#Five-seeds), [here](#Rules), [a DOI](https://doi.org/10.1/x).",
+        "[letters and signs](05_scvi_simplified.ipynb#%CF%81-shares-out,-%E2%84%93-scales)",
+        "In `[code](gone.ipynb)` and $E[x](gone.ipynb)$ nothing is a link.",
+        "```\n[code](gone.ipynb)\n```",
+    ],
+)
+def test_a_link_that_leads_somewhere_is_no_breach(sentence):
+    nb = copy.deepcopy(GOOD)
+    say(sentence)(nb)
+    assert rules.links_lead_somewhere(Document("good", nb)) == []
+
+
+def test_links_and_paths_are_followed_from_the_notebooks_own_folder():
+    nb = copy.deepcopy(GOOD)
+    say("See [there](../02_geneex.ipynb#Five-seeds).")(nb)
+    code("table = read('../../data/results/batches.csv')")(nb)
+    assert rules.links_lead_somewhere(Document("deep", nb, APPENDIX)) == []
+    assert len(rules.links_lead_somewhere(Document("flat", nb))) == 2
+
+
 def test_every_rule_is_broken_by_some_row():
     assert {rule for rule, _, _ in BREACHES} == {*rules.RULES, rules.answers_run}
+
+
+APPENDIX_TITLE = """# Appendix · A page to look things up
+
+| | |
+|---|---|
+| **What it is for** | to be looked things up in |
+| **For whom** | whoever asks |
+| **Minutes** | 5 to read, 1 to run |"""
+
+
+def appendix():
+    """What an appendix needs and no more: no predictions, mistakes, exercises, summary or talk."""
+    nb = copy.deepcopy(GOOD)
+    for cell in nb.cells:
+        cell.metadata.pop("talk", None)
+    nb.cells[0].source = APPENDIX_TITLE
+    nb.cells[1].source = "## Words"
+    nb.cells = [cell for cell in nb.cells if not cell.source.startswith(("## Exercises", "## Summary"))]
+    return nb
+
+
+def test_an_appendix_need_not_ask_nor_exercise_and_a_lesson_must():
+    assert rules.examine(Document("appendix/page", appendix(), APPENDIX)) == []
+    broken = {finding.rule for finding in rules.examine(Document("09_page", appendix()))}
+    assert broken == {"opening", "predictions", "usual mistakes", "ending"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "breach", "word"),
+    [
+        (rules.opening, swap("**For whom**", "**Whose**"), "For whom"),
+        (rules.opening, swap("5 to read, 1 to run", "6"), "two numbers"),
+        (rules.predictions, swap("## References", "> **Predict.** What now?\n\n## References"), "no code follows"),
+        (rules.ending, swap("## References", "## Literature"), "last section"),
+        (
+            rules.ending,
+            swap("## Words", "## Exercises\n\n**Exercise 1.** Why?\n\n## Words"),
+            "1 '**Exercise n.**' and 0",
+        ),
+        (rules.ending, swap("## Words", "## Summary\n\n1. One.\n\n## Words"), "1 lines"),
+        (rules.claims_checked, code("check('0 is 0', 0 == 0)", CHECKS), "1 calls"),
+    ],
+)
+def test_a_breach_is_found_in_an_appendix_too(rule, breach, word):
+    nb = appendix()
+    breach(nb)
+    messages = [str(finding) for finding in rule(Document("appendix/bad", nb, APPENDIX))]
+    assert any(word in message for message in messages), messages
 
 
 def test_a_notebook_without_a_talk_breaks_no_rule_of_talks():

@@ -1,16 +1,18 @@
 """Executing, normalising and rendering notebooks, and running their answers."""
 
 import copy
+import html
 import json
 import re
 import sys
+from urllib.parse import unquote
 
 import nbformat
 import pytest
 
 from course_lib.tooling import execute, files, normalise, render
 from course_lib.tooling.answers import run_answers
-from course_lib.tooling.document import Document, alts_in, figures
+from course_lib.tooling.document import Document, alts_in, anchor, figures
 
 ALT = 'Bars: "ours" < theirs & both above 0.5, the dashed line of chance'
 DRAW = f"from course_lib.figures.style import plt, show\nfig, ax = plt.subplots()\nshow(fig, alt={ALT!r})"
@@ -132,6 +134,44 @@ def test_a_name_that_fits_no_notebook_is_answered_with_those_there_are():
         files.find_notebooks(["nonsense"])
 
 
+@pytest.fixture
+def small_course(tmp_path, monkeypatch):
+    """Two lessons and two appendices, in a course of their own."""
+    root = tmp_path.resolve() / "notebooks"
+    monkeypatch.setattr(files, "NOTEBOOKS", root)
+    monkeypatch.setattr(files, "APPENDIX", root / "appendix")
+    (root / "appendix").mkdir(parents=True)
+    for name in ("01_b", "00_a", "appendix/sources", "appendix/loop"):
+        normalise.write(notebook("import os\nprint(os.getcwd())"), root / f"{name}.ipynb")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], ["00_a", "01_b", "appendix/loop", "appendix/sources"]),
+        (["sources"], ["appendix/sources"]),
+        (["appendix/sources", "01"], ["appendix/sources", "01_b"]),
+        (["appendix"], ["appendix/loop", "appendix/sources"]),
+    ],
+)
+def test_appendices_follow_the_lessons_and_go_by_their_names(names, expected, small_course):
+    found = files.find_notebooks(names)
+    assert found == [small_course / f"{name}.ipynb" for name in expected]
+    assert [files.name_of(path) for path in found] == expected
+
+
+def test_a_file_elsewhere_goes_by_its_stem(small_course, tmp_path):
+    assert files.name_of(tmp_path / "appendix" / "mine.ipynb") == "mine"
+
+
+def test_a_broken_appendix_is_brought_back_from_its_folder(small_course):
+    path = small_course / "appendix" / "sources.ipynb"
+    path.write_bytes(b"")
+    with pytest.raises(files.NotANotebook, match=r"git checkout -- notebooks/appendix/sources\.ipynb"):
+        files.read(path)
+
+
 # --- execute --------------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +288,22 @@ def test_the_course_goes_on_after_a_failure_and_reports_it(tmp_path, capsys):
     ]
 
 
+@pytest.mark.slow
+def test_an_appendix_runs_in_its_own_folder_and_is_built_into_one(small_course, tmp_path, capsys):
+    build = tmp_path / "build"
+    assert execute.course(files.find_notebooks(["01", "sources"]), build) == []
+    assert "appendix/sources … " in capsys.readouterr().out
+    built = {str(path.relative_to(build)) for path in build.rglob("*.*ml")}
+    assert built == {
+        "pages/01_b.html",
+        "pages/appendix/sources.html",
+        "slides/01_b.slides.html",
+        "slides/appendix/sources.slides.html",
+    }
+    copy = files.read(build / "notebooks" / "appendix" / "sources.ipynb")
+    assert copy.cells[1].outputs[0].text == f"{small_course / 'appendix'}\n"
+
+
 def test_in_place_writes_a_normalised_file_and_leaves_a_failing_one_alone(tmp_path, capsys):
     good, bad = tmp_path / "good.ipynb", tmp_path / "bad.ipynb"
     nbformat.write(notebook("print('out')"), good)
@@ -278,6 +334,30 @@ def test_a_page_loads_nothing_from_elsewhere():
     loaded = re.findall(r"""<(?:script|link|img)\b[^>]*?(?:src|href)=["']([^"']+)""", page)
     assert loaded == ["assets/mathjax/tex-svg-full.js"]
     assert "import(" not in page
+
+
+def test_links_between_notebooks_become_links_between_pages_and_others_stay():
+    nb = notebook("1")
+    nb.cells[0].source = (
+        "# A\n\n[a](../03_vae_elbo.ipynb#The-bound,-in-four-lines) [b](sources.ipynb) [c](#A) "
+        "[d](https://example.org/x.ipynb) `e.ipynb`"
+    )
+    nb.cells[1].outputs = [nbformat.v4.new_output("display_data", data={"text/markdown": "[f](../05_x.ipynb#%CF%81)"})]
+    links = re.findall(r'href="([^"]*)"', render.page(nb, "09"))
+    expected = ["../03_vae_elbo.html#The-bound,-in-four-lines", "sources.html", "#A", "https://example.org/x.ipynb"]
+    assert [link for link in links if link in expected] == ["#A", *expected]  # the heading's own anchor comes first
+    assert "../05_x.html#%CF%81" in links
+    assert "e.ipynb</code>" in render.page(nb, "09")
+
+
+@pytest.mark.slow
+def test_a_heading_has_the_anchor_that_pages_give_it():
+    for path in files.find_notebooks():
+        document = Document.read(path)
+        ids = re.findall(r'<h\d id="([^"]*)"', render.page(document.nb, document.name))
+        assert len(ids) == len(document.headings)
+        for heading, given in zip(document.headings, ids, strict=True):  # a browser looks as written, then decoded
+            assert html.unescape(given) in (anchor(heading), unquote(anchor(heading)))
 
 
 def test_a_figure_without_text_gets_none_invented(good_run):
@@ -350,6 +430,11 @@ def test_answers_run_apart_from_each_other_in_the_notebooks_folder():
         (0, "NameError: name 'total' is not defined, at: print(total)"),
         (0, "AssertionError: 1, at: assert x == 2, x"),
     ]
+
+
+def test_answers_of_an_appendix_run_in_its_folder(tmp_path):
+    document = with_answers(f"import os\nassert os.getcwd() == {str(tmp_path)!r}, os.getcwd()")
+    assert run_answers(Document("loop", document.nb, tmp_path)) == []
 
 
 def test_an_answer_that_kills_the_interpreter_is_a_failure():

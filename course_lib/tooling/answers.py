@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from course_lib.tooling.document import Document
-from course_lib.tooling.files import NOTEBOOKS, ROOT
+from course_lib.tooling.files import ROOT
 
 SECONDS_PER_ANSWER = 60
 
@@ -28,7 +28,7 @@ sys.stdout.write("\\n" + json.dumps(failures))
 
 
 def run_answers(document: Document) -> list[tuple[int | None, str]]:
-    """Run every answer in a namespace of its own, from the notebooks' folder, all in one fresh interpreter.
+    """Run every answer in a namespace of its own, from the notebook's folder, all in one fresh interpreter.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def run_answers(document: Document) -> list[tuple[int | None, str]]:
             text=True,
             capture_output=True,
             timeout=limit,
-            cwd=NOTEBOOKS,
+            cwd=document.folder,
             check=False,
         )
     except subprocess.TimeoutExpired:

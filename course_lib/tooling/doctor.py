@@ -116,8 +116,9 @@ def path_of_url(url: str) -> str:
 
 
 def check_writable(root: Path = ROOT) -> list[Finding]:
-    """May this folder be written? Commands write to ``build/``, JupyterLab to ``notebooks/``."""
-    folders = [root / name for name in (".", "notebooks", "build") if (root / name).exists()]
+    """May this folder be written? Commands write to ``build/``, JupyterLab to ``notebooks/`` and its ``appendix/``."""
+    names = (".", "notebooks", "notebooks/appendix", "build")
+    folders = [root / name for name in names if (root / name).exists()]
     closed = [folder.resolve() for folder in folders if not os.access(folder, os.W_OK)]
     if closed:
         mend = f'git clone "{root}" course        (in a folder of your own)'

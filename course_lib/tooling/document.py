@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
+from urllib.parse import quote
 
 from nbformat import NotebookNode
 
-from course_lib.tooling.files import read
+from course_lib.tooling.files import APPENDIX, NOTEBOOKS, name_of, read
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,17 @@ class Document:
 
     name: str
     nb: NotebookNode
+    folder: Path = NOTEBOOKS  # where it lies and runs
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """The notebook in a file, as it stands there (see `course_lib.tooling.files.read`)."""
-        return cls(path.stem, read(path))
+        return cls(name_of(path), read(path), path.resolve().parent)
+
+    @property
+    def is_appendix(self) -> bool:
+        """An appendix is looked things up in; the lessons before it are read in order."""
+        return self.folder.resolve() == APPENDIX.resolve()
 
     @property
     def code(self) -> list[tuple[int, NotebookNode]]:
@@ -64,10 +71,20 @@ class Document:
         """All Markdown without its fenced blocks."""
         return "\n\n".join(without_fences(text) for _, text in self.markdown)
 
+    @property
+    def headings(self) -> list[str]:
+        """Every heading, of any level, in order."""
+        return [line.strip() for line in re.findall(r"^#{1,6} (.*)", self.words, re.MULTILINE)]
+
     def section(self, heading: str) -> str:
         """The Markdown under ``## heading``, up to the next heading of that level; "" if there is none."""
         found = re.search(rf"^## {re.escape(heading)}\s*$(.*?)(?=^## |\Z)", self.words, re.DOTALL | re.MULTILINE)
         return found.group(1) if found else ""
+
+
+def anchor(heading: str) -> str:
+    """What follows the # of a link to a heading: JupyterLab, nbconvert's pages and GitHub agree on it."""
+    return quote(heading.replace(" ", "-"), safe="?/:@!$&'*+,;=")
 
 
 def without_fences(markdown: str) -> str:

@@ -25,7 +25,7 @@ from nbformat import NotebookNode
 
 from course_lib.console import say
 from course_lib.tooling import document, normalise, render
-from course_lib.tooling.files import NOTEBOOKS, ROOT, alone_in, each, read, run_command
+from course_lib.tooling.files import NOTEBOOKS, ROOT, alone_in, each, name_of, read, run_command
 
 BUILD = ROOT / "build"
 CELL_BUDGET, NOTEBOOK_TARGET, NOTEBOOK_BUDGET = 60, 90, 180  # seconds
@@ -174,13 +174,14 @@ def course(paths: Sequence[Path], build: Path = BUILD, *, times: int = 0, timeou
     """
 
     def work(path: Path) -> bool:
-        run = _report(path, times, timeout)
-        (build / "notebooks").mkdir(parents=True, exist_ok=True)
+        run, name = _report(path, times, timeout), name_of(path)
+        copy = build / "notebooks" / f"{name}.ipynb"
+        copy.parent.mkdir(parents=True, exist_ok=True)
         nb = normalise.normalise(run.notebook)
-        normalise.write(nb, build / "notebooks" / path.name)
-        render.export_figures(nb, build / "figures" / path.stem)
-        render.write_page(nb, path.stem, build / "pages")
-        render.write_slides(nb, path.stem, build / "slides")
+        normalise.write(nb, copy)
+        render.export_figures(nb, build / "figures" / name)
+        render.write_page(nb, name, build / "pages")
+        render.write_slides(nb, name, build / "slides")
         return run.failure is None
 
     start = time.perf_counter()
@@ -190,16 +191,16 @@ def course(paths: Sequence[Path], build: Path = BUILD, *, times: int = 0, timeou
     say(f"{passed} of {len(paths)} notebooks passed in {spent:.0f} s{_peak()}")
     say(f"executed copies, figures, pages and slides: {build}")
     if failed:
-        names = ", ".join(path.stem for path in failed)
-        say(f"failed: {names}; run one alone: python -m course_lib.tooling.execute --course {failed[0].stem}")
+        names = [name_of(path) for path in failed]
+        say(f"failed: {', '.join(names)}; run one alone: python -m course_lib.tooling.execute --course {names[0]}")
     return failed
 
 
 def _report(path: Path, times: int, timeout: int) -> Run:
-    """Execute one notebook, a line about it as it goes."""
+    """Execute one notebook in its own folder, as JupyterLab and nbval do, a line about it as it goes."""
     notebook = read(path)
-    say(f"{path.stem} … ", end="", flush=True)
-    run = execute(notebook, timeout=timeout)
+    say(f"{name_of(path)} … ", end="", flush=True)
+    run = execute(notebook, folder=path.resolve().parent, timeout=timeout)
     figures = len(document.figures(run.notebook.cells))
     verdict = "FAILED after" if run.failure else ""
     say(f"{verdict} {run.total:.0f} s, {len(run.seconds)} code cells, {figures} figures".strip(), flush=True)

@@ -14,6 +14,7 @@ from course_lib.console import say
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
+APPENDIX = NOTEBOOKS / "appendix"
 INTERRUPTED = 130  # exit status of a command stopped by Ctrl-C, as shells have it
 
 
@@ -30,24 +31,38 @@ class Busy(RuntimeError):
 
 
 def find_notebooks(names: Sequence[str] = ()) -> list[Path]:
-    """The course's notebooks in order, or those whose name or path is given: ``03``, ``03_vae_elbo`` or a path.
+    """The course's notebooks in order, the appendices after them, or those whose name or path is given.
+
+    Parameters
+    ----------
+    names : the beginning of a name, ``03`` or ``sources``, with or without its folder, or the path of any file.
 
     Raises
     ------
     FileNotFoundError
         A name fits no notebook; the message lists those there are.
     """
-    course = sorted(NOTEBOOKS.glob("*.ipynb"))
+    course = [*sorted(NOTEBOOKS.glob("*.ipynb")), *sorted(APPENDIX.glob("*.ipynb"))]
     if not names:
         return course
     chosen = []
     for name in names:
-        found = [Path(name)] if Path(name).is_file() else [p for p in course if p.stem.startswith(name)]
+        found = (
+            [Path(name)]
+            if Path(name).is_file()
+            else [path for path in course if path.stem.startswith(name) or name_of(path).startswith(name)]
+        )
         if not found:
-            known = ", ".join(path.stem for path in course) or "none"
+            known = ", ".join(map(name_of, course)) or "none"
             raise FileNotFoundError(f"no notebook named {name!r}; there are: {known}")
         chosen += found
     return list(dict.fromkeys(chosen))
+
+
+def name_of(path: Path) -> str:
+    """What commands and ``build/`` call it: ``03_vae_elbo``, ``appendix/sources``; the stem of a file elsewhere."""
+    place, course = path.resolve().with_suffix(""), NOTEBOOKS.resolve()  # it may be a link, or lead through one
+    return place.relative_to(course).as_posix() if place.is_relative_to(course) else path.stem
 
 
 def read(path: Path) -> NotebookNode:
@@ -65,7 +80,8 @@ def read(path: Path) -> NotebookNode:
         found = "an empty file" if empty else f"{type(error).__name__}: {str(error).splitlines()[0][:150]}"
         raise NotANotebook(
             f"{path.name}: expected a notebook, found {found}; "
-            f"bring the course's back with: git checkout -- notebooks/{path.name}; move any other file elsewhere."
+            f"bring the course's back with: git checkout -- notebooks/{name_of(path)}.ipynb; "
+            "move any other file elsewhere."
         ) from error
     return notebook
 

@@ -5,6 +5,7 @@ python -m course_lib.tooling.render [--slides | --figures] [--to FOLDER] [notebo
 
 import argparse
 import base64
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from course_lib.console import say
 from course_lib.tooling import talk
 from course_lib.tooling.assets import MATHJAX, REVEAL, copy_assets
 from course_lib.tooling.document import figures
-from course_lib.tooling.files import ROOT, each, read, run_command
+from course_lib.tooling.files import ROOT, each, name_of, read, run_command
 
 TEMPLATES = Path(__file__).parent / "templates"
+NOTEBOOK_LINK = re.compile(r'(<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"#?]+)\.ipynb(?=["#])')
 
 
 def title(notebook: NotebookNode, otherwise: str) -> str:
@@ -31,11 +33,14 @@ def title(notebook: NotebookNode, otherwise: str) -> str:
 
 
 def page(notebook: NotebookNode, name: str) -> str:
-    """The notebook as one HTML page, figures with their alternative text inside."""
+    """The notebook as one HTML page, figures with their alternative text inside.
+
+    A link to another notebook leads to its page: under ``build/pages/`` the pages lie as the notebooks do.
+    """
     exporter = HTMLExporter(template_name="course_page", extra_template_basedirs=[str(TEMPLATES)])
     resources = {"metadata": {"name": title(notebook, name)}}
     body, _ = exporter.from_notebook_node(nbformat.from_dict(notebook), resources=resources)
-    return str(body)
+    return NOTEBOOK_LINK.sub(r"\1.html", str(body))
 
 
 def slides(notebook: NotebookNode, name: str) -> str:
@@ -73,13 +78,14 @@ def _html(markdown: str) -> str:
 
 
 def write_page(notebook: NotebookNode, name: str, folder: Path) -> Path:
-    """Write ``folder/name.html``, and what a browser needs for it into ``folder/assets``."""
-    copy_assets(MATHJAX, folder)
-    return _write(folder / f"{name}.html", page(notebook, name))
+    """Write ``folder/name.html``, and what a browser needs for it into ``assets`` beside it."""
+    path = _write(folder / f"{name}.html", page(notebook, name))
+    copy_assets(MATHJAX, path.parent)
+    return path
 
 
 def write_slides(notebook: NotebookNode, name: str, folder: Path) -> Path | None:
-    """Write ``folder/name.slides.html``, and what a browser needs for it into ``folder/assets``.
+    """Write ``folder/name.slides.html``, and what a browser needs for it into ``assets`` beside it.
 
     Returns
     -------
@@ -91,8 +97,9 @@ def write_slides(notebook: NotebookNode, name: str, folder: Path) -> Path | None
     """
     if not any(talk.entries(cell) for cell in notebook.cells):
         return None
-    copy_assets(MATHJAX | REVEAL, folder)
-    return _write(folder / f"{name}.slides.html", slides(notebook, name))
+    path = _write(folder / f"{name}.slides.html", slides(notebook, name))
+    copy_assets(MATHJAX | REVEAL, path.parent)
+    return path
 
 
 def _write(path: Path, text: str) -> Path:
@@ -126,16 +133,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def work(path: Path) -> bool:
-        nb = read(path)
+        nb, name = read(path), name_of(path)
         if options.figures:
-            written = export_figures(nb, options.to / "figures" / path.stem)
+            written = export_figures(nb, options.to / "figures" / name)
         elif options.slides:
-            slides_file = write_slides(nb, path.stem, options.to / "slides")
+            slides_file = write_slides(nb, name, options.to / "slides")
             if slides_file is None:
-                say(f"{path.name}: no talk, no slides")
+                say(f"{name}: no talk, no slides")
             written = [slides_file] if slides_file else []
         else:
-            written = [write_page(nb, path.stem, options.to / "pages")]
+            written = [write_page(nb, name, options.to / "pages")]
         for file in written:
             say(str(file))
         return True

@@ -3,7 +3,8 @@
     python -m course_lib.tooling.rules [--answers] [notebook …]
 
 A rule takes a `Document` and returns findings; an empty list means the rule is kept. `RULES` read the file (and render
-it); `answers_run` executes the folded answers, which takes longer.
+it); `answers_run` executes the folded answers, which takes longer. An appendix (`Document.is_appendix`) keeps the same
+rules, except where their docstrings say otherwise.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from course_lib.tooling.rules.code import (
 )
 from course_lib.tooling.rules.file import file_size, no_trace_of_machine, normalised
 from course_lib.tooling.rules.finding import Finding
+from course_lib.tooling.rules.links import links_lead_somewhere
 from course_lib.tooling.rules.outputs import (
     alt_in_pages,
     executed_in_order,
@@ -49,6 +51,7 @@ RULES: tuple[Callable[[Document], list[Finding]], ...] = (
     sources_current,
     no_measured_number,
     plain_prose,
+    links_lead_somewhere,
     cell_length,
     talk_holds,
     opening,

@@ -1,0 +1,95 @@
+"""Where in the course something is treated: a section of a lesson, the page of sources, or a notebook to be written."""
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from course_lib.tooling.document import Document, anchor
+from course_lib.tooling.files import APPENDIX, find_notebooks
+
+PLANNED = {
+    "09": "the same, with scvi-tools",
+    "10": "annotation",
+    "11": "imputation and criticism",
+    "12": "Pyro and Lightning",
+    "13": "proteins",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A section of a lesson: "03", and the words of its heading."""
+
+    lesson: str
+    heading: str
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """A notebook that is planned."""
+
+    lesson: str
+
+
+@dataclass(frozen=True)
+class Here:
+    """The page of sources itself."""
+
+
+HERE = Here()
+Where = Place | NotYet | Here
+
+
+def parse(text: str) -> Where:
+    """``03: The direction matters``, ``here`` or ``not yet: 10``, as the tables write it.
+
+    Raises
+    ------
+    ValueError : it is none of these, or what is not yet there is not planned either.
+    """
+    if text == "here":
+        return HERE
+    if planned := re.fullmatch(r"not yet: (\d\d)", text):
+        if planned[1] in PLANNED:
+            return NotYet(planned[1])
+        raise ValueError(f"expected a planned notebook, {', '.join(PLANNED)}, found {text!r}; plan it, or teach it.")
+    if section := re.fullmatch(r"(\d\d): (\S.*)", text):
+        return Place(section[1], section[2])
+    raise ValueError(
+        f"expected '03: a heading', 'here' or 'not yet: 10', found {text!r}; write a place in one of these ways."
+    )
+
+
+def is_there(place: Place) -> bool:
+    """Does the lesson have that heading today?"""
+    return _file_of(place.lesson) is not None and place.heading in _headings(place.lesson)
+
+
+def link(place: Place) -> str:
+    """Markdown that leads there from a notebook in ``notebooks/appendix/``.
+
+    Raises
+    ------
+    ValueError : there is no such lesson, or no such heading in it.
+    """
+    if not is_there(place):
+        raise ValueError(
+            f"place: expected a heading of notebook {place.lesson}, found {place.heading!r}; "
+            "bring the table up to date, or the notebook."
+        )
+    file = os.path.relpath(str(_file_of(place.lesson)), APPENDIX)
+    return f"[{place.lesson} · {place.heading}]({Path(file).as_posix()}#{anchor(place.heading)})"
+
+
+@cache
+def _file_of(lesson: str) -> Path | None:
+    lessons = [path for path in find_notebooks() if path.parent != APPENDIX]
+    return next((path for path in lessons if path.name.startswith(f"{lesson}_")), None)
+
+
+@cache
+def _headings(lesson: str) -> frozenset[str]:
+    path = _file_of(lesson)
+    return frozenset(Document.read(path).headings if path else ())
