@@ -160,7 +160,7 @@ def test_histograms_of_codes_have_the_priors_scale():
     fig, _ = draw.aggregate_posterior(draws, np.ones(2), np.repeat(["B cells"], 40_000))
     values, edges, baseline = fig.axes[0].patches[0].get_data()
     middles = (edges[1:] + edges[:-1]) / 2
-    np.testing.assert_allclose(values - baseline, 1.5 * scipy.stats.norm.pdf(middles), atol=0.03)
+    np.testing.assert_allclose(values - baseline, 1.5 * scipy.stats.norm.pdf(middles), atol=0.05)  # 5 s.e.
 
 
 def test_a_prior_that_is_filled_has_no_hole_and_half_a_prior_has_one_of_half():
