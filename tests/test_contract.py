@@ -22,6 +22,7 @@ from course_lib.analysis.clustering import kmeans
 from course_lib.analysis.differential_expression import differential_expression
 from course_lib.analysis.exact_bound import bound_by_quadrature
 from course_lib.analysis.gate import cells_for
+from course_lib.analysis.information import bits_per_dimension, draw_codes
 from course_lib.analysis.latent import get_latent_representation, get_reconstruction
 from course_lib.analysis.posterior import (
     get_latent_library_size,
@@ -213,6 +214,7 @@ def test_a_decoder_of_z_alone_gives_the_reconstruction_the_bound_and_posteriors_
     )
     own = fit_local_posteriors(model, CELLS, steps=50)
     assert own.mean.shape == (len(CELLS), 1)
+    assert bits_per_dimension(model, CELLS).shape == draw_codes(model, CELLS).shape == (len(CELLS), 1)
 
 
 @pytest.mark.parametrize(

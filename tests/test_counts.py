@@ -20,6 +20,7 @@ from course_lib.probability.counts import (
     log_nb,
     log_poisson,
     log_zinb,
+    slope_in_log_mu,
     textbook_nb,
     textbook_poisson,
     textbook_zinb,
@@ -627,3 +628,21 @@ def test_checks_can_be_left_out_where_the_gate_has_checked():
     p = ZeroInflatedNegativeBinomial(ONE, ONE, ONE, validate_args=False)
     assert bool(torch.isfinite(p.log_prob(torch.tensor([0.0, 2.0]))).all())
     assert bool(torch.isnan(NegativeBinomial(ONE, -ONE, validate_args=False).log_prob(ONE)).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_slope_in_log_mu_is_the_residual_shrunk_by_overdispersion(dtype):
+    x = torch.arange(40, dtype=dtype).unsqueeze(-1)  # (40, 1): one slope for each count, though μ and θ are shared
+    mu, theta = torch.tensor([4.0, 0.1, 90.0], dtype=dtype), torch.tensor([2.0, 50.0, 1e6], dtype=dtype)
+    found = slope_in_log_mu(x, mu, theta)
+    assert found.shape == (40, 3)
+    np.testing.assert_allclose(found, theta * (x - mu) / (theta + mu), rtol=2e-5, atol=2e-5)
+
+
+def test_the_slope_in_log_mu_leaves_a_model_without_gradient():
+    mu = torch.tensor([3.0], requires_grad=True)
+    with torch.no_grad():
+        slope = slope_in_log_mu(torch.tensor([5.0]), mu, torch.tensor([1.0]))
+    assert mu.grad is None
+    assert not slope.requires_grad
+    assert float(slope) == pytest.approx(0.5, rel=1e-5)

@@ -75,7 +75,7 @@ def test_the_sweep_draws_clusters_and_both_scores():
 
 
 def test_maps_colour_the_same_type_alike_on_each():
-    labels = np.array(["b", "a", "b", "a"])
+    labels = np.array(["NK cells", "B cells", "NK cells", "B cells"])
     maps = {"one": RNG.normal(size=(4, 2)), "two": RNG.normal(size=(4, 2))}
     fig, alt = draw.maps(maps, labels, "what is kept")
     first, second = (ax.collections[0] for ax in fig.axes)
@@ -83,7 +83,7 @@ def test_maps_colour_the_same_type_alike_on_each():
     np.testing.assert_array_equal(first.get_facecolors(), second.get_facecolors())
     assert (first.get_facecolors()[0] == first.get_facecolors()[2]).all()
     assert (first.get_facecolors()[0] != first.get_facecolors()[1]).any()
-    assert legend(fig.axes[1]) == ["a", "b"]
+    assert legend(fig.axes[1]) == ["NK cells", "B cells"]
     assert "4 cells on 2 maps. what is kept" in alt
 
 

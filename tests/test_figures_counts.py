@@ -38,7 +38,7 @@ DRAWN = {
         [(XY, np.array(["a", "b", "a", "b"]), "Apart"), (XY + 1, np.array(["c", "c", "d", "e"]), "Mixed")]
     ),
     "with_and_without_labels": lambda: figures.with_and_without_labels(
-        XY, np.array(["B", "T", "unassigned", "T"]), ("Without names", "With names")
+        XY, np.array(["B cells", "NK cells", "unassigned", "NK cells"]), ("Without names", "With names")
     ),
     "memory": lambda: figures.memory(
         np.array([1e3, 1e7]),
@@ -176,9 +176,9 @@ def test_names_colour_the_same_points_and_cells_without_one_are_not_in_the_legen
     np.testing.assert_array_equal(sorted_points(left), XY)
     np.testing.assert_array_equal(sorted_points(right), XY)
     names = legend_colours(right)
-    assert list(names) == ["B", "T"]
+    assert list(names) == ["NK cells", "B cells"]
     found = [colour_at(right, xy) for xy in XY]
-    assert [found[0], found[1], found[3]] == [names["B"], names["T"], names["T"]]
+    assert [found[0], found[1], found[3]] == [names["B cells"], names["NK cells"], names["NK cells"]]
     assert found[2] not in names.values()
 
 

@@ -3,10 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import lines, title, words
+import scipy.stats
+from drawn import legend, lines, points, title, words
+from matplotlib.colors import same_color
 
 from course_lib.experiments.generators import GENERATORS
 from course_lib.figures import reparameterization as draw
+from course_lib.figures.cell_types import colour_of
 
 RNG = np.random.default_rng(0)
 
@@ -123,3 +126,48 @@ def test_the_two_graphs_differ_in_where_the_gradient_goes():
     assert "×" not in right
     assert "ε ∼ N(0, 1)" in right
     assert "stops" in alt
+
+
+KINDS = np.array(["B cells", "NK cells", "unassigned"])
+
+
+def test_latent_spaces_stand_side_by_side_with_the_accuracy_of_each():
+    panels = {"PCA": RNG.normal(size=(3, 2)), "VAE": RNG.normal(size=(3, 2))}
+    fig, alt = draw.latent_spaces(panels, KINDS, {"PCA": 0.911, "VAE": 0.875}, n_latent=10)
+    assert [title(ax) for ax in fig.axes] == ["PCA: neighbours name 91.1%", "VAE: neighbours name 87.5%"]
+    for ax, xy in zip(fig.axes, panels.values(), strict=True):
+        np.testing.assert_array_equal(points(ax)[0], xy[[2, 0, 1]])  # the one without a name lies below
+        assert same_color(ax.collections[0].get_facecolors()[1], colour_of("B cells"))
+    assert legend(fig.axes[1]) == ["NK cells", "B cells"]
+    assert "3 cells in two components of 10 latent dimensions" in alt
+    assert "PCA 0.911, VAE 0.875" in alt
+
+
+def test_the_aggregate_posterior_is_ordered_by_bits_and_drawn_over_the_prior():
+    draws, bits = RNG.normal(size=(3, 3)), np.array([0.5, 2.0, 1.25])
+    fig, alt = draw.aggregate_posterior(draws, bits, KINDS)
+    left, right = fig.axes
+    assert words(left.get_yticklabels()) == ["$z_{2}$", "$z_{3}$", "$z_{1}$"]
+    assert words(left.texts) == ["2.0 bits", "1.2 bits", "0.5 bits"]
+    np.testing.assert_array_equal(points(right)[0], draws[[2, 0, 1]][:, [1, 2]])
+    grid, prior = left.get_lines()[0].get_data()
+    np.testing.assert_allclose(prior, 1.5 * scipy.stats.norm.pdf(grid))
+    assert "carry 0.5 to 2.0 bits, 3.8 in all" in alt
+
+
+def test_histograms_of_codes_have_the_priors_scale():
+    draws = RNG.normal(size=(40_000, 2))
+    fig, _ = draw.aggregate_posterior(draws, np.ones(2), np.repeat(["B cells"], 40_000))
+    values, edges, baseline = fig.axes[0].patches[0].get_data()
+    middles = (edges[1:] + edges[:-1]) / 2
+    np.testing.assert_allclose(values - baseline, 1.5 * scipy.stats.norm.pdf(middles), atol=0.05)  # 5 s.e.
+
+
+def test_a_prior_that_is_filled_has_no_hole_and_half_a_prior_has_one_of_half():
+    draws, kinds = RNG.normal(size=(40_000, 2)), np.repeat(["B cells"], 40_000)
+    full, _ = draw.aggregate_posterior(draws, np.array([2.0, 1.0]), kinds)
+    assert title(full.axes[1]) == "Together: 0% of the prior is nearly empty"
+    folded = np.stack([np.abs(draws[:, 0]), draws[:, 1]], axis=1)
+    half, alt = draw.aggregate_posterior(folded, np.array([2.0, 1.0]), kinds)
+    assert title(half.axes[1]) == "Together: 50% of the prior is nearly empty"
+    assert "50% of the prior's mass" in alt

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import lines, title, words
+from drawn import lines, title, untidy, words
 
 from course_lib.figures import scvi as draw
 
@@ -41,6 +41,7 @@ def test_the_graph_names_all_six_heads_as_the_code_does():
     assert "NN6  .to_zi_logits" in heavy
     assert "NN5  .to_rho" not in heavy
     assert "NN6 to_zi_logits" in alt
+    assert untidy(fig) == []
 
 
 def test_library_densities_tell_each_width():

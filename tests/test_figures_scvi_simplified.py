@@ -3,9 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import legend, lines, title, words
+import torch
+from drawn import legend, lines, title, untidy, words
 
+from course_lib.data.promoter import Trace
 from course_lib.figures import scvi_simplified as draw
+from course_lib.models.scvi_simplified import SimplifiedSCVI
+from course_lib.probability.counts import slope_in_log_mu
 
 RNG = np.random.default_rng(0)
 
@@ -58,12 +62,12 @@ def test_loss_terms_have_a_panel_each_and_mark_the_epoch_kept():
 
 
 def test_the_latent_space_is_drawn_once_for_each_picture_with_every_type_named():
-    labels = np.array(["B", "T", "T"])
+    labels = np.array(["B cells", "NK cells", "NK cells"])
     fig, alt = draw.latent_space(
         [("PCA", RNG.normal(size=(3, 2))), ("UMAP", RNG.normal(size=(3, 2)))], labels, {"z": 0.9}
     )
     assert len(fig.axes) == 2
-    assert legend(fig.axes[1]) == ["B", "T"]
+    assert legend(fig.axes[1]) == ["NK cells", "B cells"]
     assert "z 0.900" in alt
 
 
@@ -109,3 +113,47 @@ def test_depth_from_latent_draws_a_panel_for_each_model():
     assert [title(ax) for ax in fig.axes] == ["ℓ observed: z tells 0.26 of log ℓ", "no ℓ: z tells 0.73 of log ℓ"]
     assert "3 held-out cells" in alt
     assert "ℓ observed 0.26, no ℓ 0.73" in alt
+
+
+def test_bursts_draw_promoter_mrna_and_three_distributions_and_tell_how_far_apart_two_of_them_are():
+    trace = Trace(np.array([0.0, 1.0, 1.5, 2.0]), np.array([False, True, True, False]), np.array([0, 0, 1, 1]))
+    exact, limit = np.array([0.5, 0.3, 0.2]), np.array([0.45, 0.32, 0.23])
+    fig, alt = draw.bursts(trace, (1.5, 20.0, 80.0), np.array([0.6, 0.2, 0.2]), exact, limit)
+    upper, right, lower = fig.axes
+    np.testing.assert_array_equal(lower.get_lines()[0].get_ydata(), trace.mrna)
+    assert [bar.get_height() for bar in right.patches] == [0.6, 0.2, 0.2]
+    drawn = lines(right)
+    np.testing.assert_array_equal(drawn["Beta–Poisson, exact"].get_ydata(), exact)
+    np.testing.assert_array_equal(drawn["NB, θ = k_on = 1.5"].get_ydata(), limit)
+    assert title(right) == "Bursts of 4 make nearly an NB"
+    assert title(upper) == "1.5 bursts per lifetime of the mRNA"
+    assert "on 1 times, up to 1 molecules" in alt
+    assert "differ by at most 0.0500" in alt
+    assert "a zero has 0.500 and 0.450" in alt
+
+
+def test_the_shrunk_residual_draws_what_autograd_gave_on_the_line_of_the_closed_form():
+    x, mu = torch.arange(0.0, 31.0), 10.0
+    thetas = {1.0: 1.0, 10.0: 10.0, np.inf: 1e7}
+    slopes = {name: slope_in_log_mu(x, torch.tensor(mu), torch.tensor(value)).numpy() for name, value in thetas.items()}
+    fig, alt = draw.shrunk_residual(x.numpy(), mu, slopes, np.array([0.1, 10.0, 1000.0]))
+    left, right = fig.axes
+    for name, kept in (("θ = 1", 1 / 11), ("θ = 10", 1 / 2), ("Poisson", 1.0)):
+        np.testing.assert_allclose(lines(left)[name].get_ydata(), kept * (x - mu))
+    dots = [line for line in left.get_lines() if line.get_marker() == "o"]
+    for dot, (theta, values) in zip(dots, slopes.items(), strict=True):
+        np.testing.assert_array_equal(dot.get_ydata(), values)
+        np.testing.assert_allclose(values, (x - mu) / (1 + mu / theta), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(lines(right)["θ = 1"].get_ydata(), [1 / 1.1, 1 / 11, 1 / 1001])
+    assert "θ = 10: 10.0, 0.50 of it" in alt
+
+
+def test_the_model_is_drawn_with_the_codes_names_and_tidily():
+    fig, alt = draw.model_as_a_graph()
+    shown = " ".join(words(fig.axes[0].texts))
+    model = SimplifiedSCVI(5, 2, (4,))
+    for part in ("trunk", "to_rho", "log_theta"):
+        assert part in shown
+        assert hasattr(model.decoder, part)
+    assert untidy(fig) == []
+    assert "New against the VAE: log1p, ℓ, ρ, μ, θ and the NB" in alt

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from course_lib.analysis.latent import get_latent_representation
 from course_lib.experiments.data_sets import expression_and_types, pbmc3k, with_log
-from course_lib.figures.style import BLACK, CATEGORIES, DPI, GREY
+from course_lib.figures.cell_types import scatter_kinds
+from course_lib.figures.style import BLACK, DPI, GREY
 from course_lib.models.vae import VAE
 from course_lib.training.fit import fit
 
@@ -34,10 +35,8 @@ def draw(z: np.ndarray, labels: np.ndarray) -> Figure:
     angle = np.linspace(0, 2 * np.pi, 400)
     for radius in (1, 2, 3):
         ax.plot(radius * np.cos(angle), radius * np.sin(angle), color=GREY, lw=0.8, ls=":", zorder=0)
-    names, sizes = np.unique(labels, return_counts=True)
-    colour = dict(zip(names[np.argsort(-sizes)], CATEGORIES, strict=True))
-    ax.scatter(z[:, 0], z[:, 1], s=9, c=[colour[name] for name in labels], alpha=0.8)
-    for name in names:  # beside its cells, away from the centre
+    scatter_kinds(ax, z, labels, size=9, alpha=0.8)
+    for name in np.unique(labels):  # beside its cells, away from the centre
         x, y = np.median(z[labels == name], axis=0)
         outward = 1 + 0.75 / np.hypot(x, y)
         side = "left" if x > 0 else "right"

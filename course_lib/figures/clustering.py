@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from scipy.stats import spearmanr, t
 
+from course_lib.figures.cell_types import key_of_kinds, scatter_kinds
 from course_lib.figures.style import CATEGORIES, COLOUR, finding, label_lines
 
 METHOD_COLOUR = {"pca": COLOUR["pca"], "ae": COLOUR["reference"], "vae": COLOUR["other"], "scvi": COLOUR["model"]}
@@ -153,17 +154,13 @@ def resolution_sweep(table: pd.DataFrame, n_types: int) -> tuple[Figure, str]:
 
 
 def maps(pictures: Mapping[str, np.ndarray], labels: np.ndarray, told: str) -> tuple[Figure, str]:
-    """The same cells on several maps, title → (N, 2), coloured by label, with one key at the side."""
+    """The same cells on several maps, title → (N, 2), coloured by kind, with one key at the side."""
     fig, axes = plt.subplots(1, len(pictures), figsize=(4.1 * len(pictures) + 1.5, 4.4), squeeze=False)
-    names = pd.unique(np.sort(labels))
-    colour = dict(zip(names, CATEGORIES, strict=False))
     for ax, (title, xy) in zip(axes[0], pictures.items(), strict=True):
-        ax.scatter(*xy.T, s=3, c=[colour[name] for name in labels], rasterized=True)
+        scatter_kinds(ax, xy, labels, size=3)
         ax.set(xticks=[], yticks=[], xlabel="map axis 1", ylabel="map axis 2")
         ax.set_title(title)
-    for name in names:
-        axes[0, -1].scatter([], [], s=45, color=colour[name], label=name)
-    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
+    key_of_kinds(axes[0, -1], labels)
     return fig, f"{len(labels):,} cells on {len(pictures)} maps. {told}."
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from course_lib.figures.cell_types import key_of_kinds, scatter_kinds
 from course_lib.figures.style import BLACK, CATEGORIES, COLOUR, GREY, finding, label_lines
 
 
@@ -130,12 +131,8 @@ def with_and_without_labels(coordinates: np.ndarray, labels: np.ndarray, titles:
     """The same embedding twice: as it comes, and with names that somebody gave to its clusters."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8))
     left.scatter(*coordinates.T, s=5, color=GREY, rasterized=True)
-    names = [name for name in pd.unique(labels) if name != "unassigned"]
-    colour = dict(zip(names, CATEGORIES, strict=False)) | {"unassigned": "#d0d0d0"}
-    right.scatter(*coordinates.T, s=5, c=[colour[name] for name in labels], rasterized=True)
-    for name in names:
-        right.scatter([], [], s=40, color=colour[name], label=name)
-    right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
+    scatter_kinds(right, coordinates, labels)
+    key_of_kinds(right, labels)
     for ax, title in zip((left, right), titles, strict=True):
         ax.set_xlabel("UMAP 1")
         ax.set_ylabel("UMAP 2")

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse
+from matplotlib.patches import Ellipse, FancyBboxPatch
 from numpy.typing import ArrayLike
 
+from course_lib.figures.graphs import Box, Edge, Sides, arrow, boxes_and_arrows, empty_panel
 from course_lib.figures.style import BLUE, CATEGORIES, COLOUR, GREEN, ORANGE, finding, label_lines
 
 Described = tuple[Figure, str]  # the figure, and its alternative text
@@ -410,3 +411,53 @@ def categorical_decoder(
         f"the data is {entropy:.3f}."
     )
     return fig, alt
+
+
+# ---------------------------------------------------------------------------------------------- the model as a graph
+
+_BOXES: dict[str, Box] = {
+    "x": (0.05, 0.66, "$x$", "data"),
+    "encoder": (0.165, 0.66, "encoder\nweights φ", "trunk"),
+    "mu": (0.315, 0.79, "$μ_φ(x)$", "head"),
+    "sigma": (0.315, 0.53, "$σ_φ(x)$", "head"),
+    "z": (0.505, 0.66, "$z = μ_φ + σ_φ\\,ε$", "draw"),
+    "epsilon": (0.505, 0.87, "$ε \\sim N(0, I)$", "draw"),
+    "decoder": (0.69, 0.66, "decoder\nweights ϑ", "trunk"),
+    "p": (0.88, 0.66, "$p(x|z) =$\n$N(μ_ϑ(z),\\,σ^2 I)$", "head"),
+    "prior": (0.10, 0.25, "prior\n$p(z) = N(0, I)$", "data"),
+    "kl": (0.315, 0.25, "$KL(q(z|x)\\,‖\\,p(z))$", "term"),
+    "again": (0.69, 0.25, "the same $x$", "data"),
+    "reconstruction": (0.88, 0.25, "$E_q[\\log p(x|z)]$", "term"),
+}
+_EDGES: list[Edge] = [
+    ("x", "encoder"), ("encoder", "mu"), ("encoder", "sigma"), ("mu", "z"), ("sigma", "z"), ("epsilon", "z"),
+    ("z", "decoder"), ("decoder", "p"), ("prior", "kl"), ("p", "reconstruction"), ("again", "reconstruction"),
+]  # fmt: skip
+_DOWN: Sides = ((0.5, 0), (0.5, 1))
+_READ: set[Edge] = {("prior", "kl"), ("p", "reconstruction"), ("again", "reconstruction")}
+_Q = (0.238, 0.445, 0.154, 0.43)  # left, bottom, width and height of the frame around both heads
+
+
+def vae_as_a_graph() -> Described:
+    """Encoder, draw and decoder from left to right, and below them the two terms of the ELBO, where they are read."""
+    fig, ax = empty_panel(11.6, 6.0)
+    left, bottom, width, height = _Q
+    ax.add_patch(
+        FancyBboxPatch(
+            (left, bottom), width, height, boxstyle="round,pad=0,rounding_size=0.012", fc="#eef4fa",
+            ec=COLOUR["model"], lw=1.3, zorder=0,
+        )
+    )  # fmt: skip
+    ax.text(0.315, 0.925, "$q(z|x) = N(μ_φ, σ_φ^2)$", ha="center", va="center", color=COLOUR["model"], fontsize=15)
+    sides = {("epsilon", "z"): _DOWN, ("p", "reconstruction"): _DOWN}
+    frames = boxes_and_arrows(ax, _BOXES, _EDGES, sides, heavy=("kl", "reconstruction"), dashed=_READ, fontsize=15)
+    arrow(ax, (0.315, bottom), (0.315, frames["kl"].y1), dashed=True)
+    for name, words in (("kl", "what the code costs"), ("reconstruction", "how likely it makes the cell")):
+        ax.text(_BOXES[name][0], 0.155, words, ha="center", va="center", fontsize=13)
+    ax.text(0.5, 0.06, "$\\mathrm{ELBO} = E_q[\\log p(x|z)] - KL(q(z|x)\\,‖\\,p(z))$", ha="center", va="center",
+            color=COLOUR["highlight"], fontsize=18)  # fmt: skip
+    return fig, (
+        "The VAE as a graph. x enters the encoder, whose heads give μ and σ of q(z∣x). z = μ + σε, with ε drawn from "
+        "N(0, I), enters the decoder, which gives p(x∣z). Below stand the two terms of the ELBO: the KL reads q(z∣x) "
+        "and the prior p(z); the reconstruction reads p(x∣z) and the same x."
+    )

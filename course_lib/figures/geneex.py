@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from course_lib.figures.cell_types import colour_of, in_order
 from course_lib.figures.style import BLACK, CATEGORIES, COLOUR, GREY, finding, label_groups, label_lines
 from course_lib.models.geneex import TrainingMemory
 
@@ -65,13 +66,12 @@ def codes(panels: Sequence[tuple[np.ndarray, str, tuple[str, str]]], labels: np.
 
 
 def named_codes(panels: Sequence[tuple[np.ndarray, str, tuple[str, str]]], labels: np.ndarray) -> Figure:
-    """As `codes`, for kinds with long names: one legend below both panels instead of names on the points."""
+    """As `codes`, for kinds of cell, in their own colours: their long names stand in one legend below the panels."""
     fig, axes = plt.subplots(1, len(panels), figsize=(5.5 * len(panels), 5.6))
-    names = sorted(set(labels.tolist()))
     for ax, (points, title, (horizontal, vertical)) in zip(np.atleast_1d(axes), panels, strict=True):
-        for name, colour in zip(names, CATEGORIES[: len(names)], strict=True):
+        for name in in_order(labels):
             x, y = points[labels == name].T
-            ax.scatter(x, y, s=10, color=colour, alpha=0.75, rasterized=True, label=name)
+            ax.scatter(x, y, s=10, color=colour_of(name), alpha=0.75, rasterized=True, label=name)
         ax.set_xlabel(horizontal)
         ax.set_ylabel(vertical)
         finding(ax, title)

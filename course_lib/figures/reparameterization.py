@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from course_lib.figures.cell_types import key_of_kinds, scatter_kinds
 from course_lib.figures.style import CATEGORIES, COLOUR, finding, label_lines
 
 
@@ -207,6 +208,83 @@ def warmup(
         for name, dimensions in per_dimension.items()
     ]
     return fig, "Training KL per epoch, and the KL of each latent dimension. " + "; ".join(told) + "."
+
+
+def latent_spaces(
+    panels: Mapping[str, np.ndarray], kinds: np.ndarray, accuracy: Mapping[str, float], n_latent: int
+) -> tuple[Figure, str]:
+    """Two dimensions of each latent space side by side, cells in the colour of their kind.
+
+    Parameters
+    ----------
+    panels : name of the method → (N, 2), two principal components of its L codes.   kinds : (N,) names.
+    accuracy : name → share of held-out cells whose nearest neighbours, in all L dimensions, name them rightly.
+    """
+    fig, axes = plt.subplots(1, len(panels), figsize=(4.0 * len(panels) + 2.4, 4.5))
+    for ax, (name, points) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        scatter_kinds(ax, points, kinds, size=6)
+        ax.set(xticks=[], yticks=[], xlabel="first component of z")
+        ax.set_title(f"{name}:\nneighbours name {accuracy[name]:.1%}")
+    np.atleast_1d(axes)[0].set_ylabel("second component of z")
+    key_of_kinds(np.atleast_1d(axes)[-1], kinds)
+    told = ", ".join(f"{name} {accuracy[name]:.3f}" for name in panels)
+    return fig, (
+        f"{len(kinds):,} cells in two components of {n_latent} latent dimensions, coloured by kind, a panel for each "
+        f"of {len(panels)} methods. Accuracy of the nearest neighbours in all dimensions, held-out cells: {told}."
+    )
+
+
+def aggregate_posterior(draws: np.ndarray, bits: np.ndarray, kinds: np.ndarray) -> tuple[Figure, str]:
+    """Codes of all cells over the prior: each dimension by itself, and the two that carry most together.
+
+    Parameters
+    ----------
+    draws : (N, L), one z ~ q(z∣x) for each cell.   bits : (L,), mean over cells of what each dimension carries.
+    kinds : (N,) names.
+    """
+    order = np.argsort(-bits)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11.6, 5.4), width_ratios=(1.1, 1))
+    grid = np.linspace(-3.6, 3.6, 200)
+    edges = np.linspace(-3.6, 3.6, 37)
+    for row, dim in enumerate(order):
+        share, _ = np.histogram(draws[:, dim], edges)
+        density = share / (len(draws) * np.diff(edges))
+        left.stairs(1.5 * density - row, edges, baseline=-row, fill=True, color=COLOUR["model"], alpha=0.55)
+        left.plot(grid, 1.5 * scipy.stats.norm.pdf(grid) - row, color=COLOUR["truth"], lw=1.3)
+        left.text(3.7, 0.22 - row, f"{bits[dim]:.1f} bits", va="center", ha="left", fontsize=12)
+    left.set_yticks([-row for row in range(len(order))], [f"$z_{{{dim + 1}}}$" for dim in order])
+    left.set(xlabel="value of z; line: prior N(0, 1)", xlim=(-3.6, 3.6), ylim=(-len(order) + 0.8, 1.15))
+    left.spines["left"].set_visible(False)
+    left.tick_params(axis="y", length=0)
+    spreads = draws.std(axis=0)
+    finding(left, f"Alone: sd {spreads.min():.2f} to {spreads.max():.2f} (prior: 1)")
+    first, second = order[:2]
+    scatter_kinds(right, draws[:, [first, second]], kinds, size=5)
+    angle = np.linspace(0, 2 * np.pi, 200)
+    for radius in (1, 2, 3):  # the prior's standard deviations
+        right.plot(radius * np.cos(angle), radius * np.sin(angle), color=COLOUR["truth"], lw=1.2, ls=":")
+    right.set(
+        xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), aspect="equal", xlabel=f"$z_{{{first + 1}}}$; rings: prior, 1 to 3 sd"
+    )
+    right.set_ylabel(f"$z_{{{second + 1}}}$")
+    hole = _nearly_empty(draws[:, [first, second]])
+    finding(right, f"Together: {hole:.0%} of the prior is nearly empty")
+    key_of_kinds(right, kinds)
+    return fig, (
+        f"Codes of {len(draws):,} cells, one draw each, over the prior. Alone the {len(order)} dimensions have "
+        f"standard deviations {spreads.min():.2f} to {spreads.max():.2f} and carry {bits.min():.1f} to "
+        f"{bits.max():.1f} bits, {bits.sum():.1f} in all. In the two that carry most, {hole:.0%} of the "
+        "prior's mass has less than a quarter of the codes that it should."
+    )
+
+
+def _nearly_empty(points: np.ndarray) -> float:
+    """Share of N(0, I)'s mass in squares, half a standard deviation wide, with under a quarter of the points due."""
+    edges = np.linspace(-3, 3, 13)
+    line = np.diff(scipy.stats.norm.cdf(edges))
+    prior = np.outer(line, line)
+    found = np.histogram2d(points[:, 0], points[:, 1], bins=[edges, edges])[0] / len(points)
+    return float(prior[found < prior / 4].sum())
 
 
 def generated_in_pca(

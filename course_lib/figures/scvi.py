@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from course_lib.figures.graphs import Edge, Sides, boxes_and_arrows, empty_panel
 from course_lib.figures.style import CATEGORIES, COLOUR, finding, label_groups, label_lines
 
 Array = NDArray[np.floating]
@@ -86,14 +87,14 @@ _BOXES = {  # name: (x, y, text, what it is)
     "theta": (0.735, 0.62, "θ: .log_theta", "parameter"),
     "x_out": (0.915, 0.78, "x ∼ ZINB(ℓρ, θ, π)", "data"),
 }
-_EDGES = [
+_EDGES: list[Edge] = [
     ("x_in", "library_trunk"), ("x_in", "z_trunk"), ("library_trunk", "nn1"), ("library_trunk", "nn2"),
     ("z_trunk", "nn3"), ("z_trunk", "nn4"), ("nn1", "library"), ("nn2", "library"), ("nn3", "z"), ("nn4", "z"),
     ("z", "decoder_trunk"), ("s", "decoder_trunk"), ("decoder_trunk", "nn5"), ("decoder_trunk", "nn6"),
     ("nn5", "x_out"), ("nn6", "x_out"), ("library", "x_out"), ("theta", "x_out"),
 ]  # fmt: skip
 
-_SIDES = {  # where an edge leaves and arrives, when it does not run from a right side to a left side
+_SIDES: dict[Edge, Sides] = {  # where an edge leaves and arrives, when it does not run from a right side to a left side
     ("s", "decoder_trunk"): ((1, 0.5), (0.5, 0)), ("decoder_trunk", "nn5"): ((0.5, 1), (0, 0.5)),
     ("theta", "x_out"): ((1, 0.5), (0.15, 0)), ("nn5", "x_out"): ((0.5, 1), (0.45, 0)),
     ("nn6", "x_out"): ((0.75, 1), (0.8, 0)),
@@ -102,29 +103,9 @@ _SIDES = {  # where an edge leaves and arrives, when it does not run from a righ
 
 def six_heads(new: Sequence[str] = ("library_trunk", "nn1", "nn2", "library", "nn6", "s")) -> tuple[Figure, str]:
     """The model with the code's names. ``new``: boxes drawn heavy, those that simplified scVI does not have."""
-    fig, ax = plt.subplots(figsize=(15, 6.6))
+    fig, ax = empty_panel(15, 6.6)
     ax.set(xlim=(0, 0.985), ylim=(-0.02, 1.02))
-    ax.axis("off")
-    colours = {"data": COLOUR["truth"], "trunk": COLOUR["reference"], "head": COLOUR["model"], "draw": COLOUR["other"]}
-    colours["parameter"] = COLOUR["highlight"]
-    texts = {}
-    for name, (x, y, text, kind) in _BOXES.items():
-        heavy = name in new
-        texts[name] = ax.text(
-            x, y, text, ha="center", va="center", color=colours[kind], fontsize=12.5,
-            weight="bold" if heavy else "normal",
-            bbox={"boxstyle": "round,pad=0.45", "fc": "white", "ec": colours[kind], "lw": 3.2 if heavy else 1.3},
-        )  # fmt: skip
-    boxes = {name: text.get_bbox_patch() or text for name, text in texts.items()}
-    for start, end in _EDGES:
-        leave, arrive = _SIDES.get((start, end), ((1, 0.5), (0, 0.5)))  # fractions of the boxes
-        ax.annotate(
-            "", arrive, leave, xycoords=boxes[end], textcoords=boxes[start], zorder=1,
-            arrowprops={
-                "arrowstyle": "-|>", "color": COLOUR["reference"], "lw": 1.5, "mutation_scale": 15,
-                "shrinkA": 0, "shrinkB": 1,
-            },
-        )  # fmt: skip
+    boxes_and_arrows(ax, _BOXES, _EDGES, _SIDES, heavy=new)
     ax.text(0.025, 0.09, "heavy: not in simplified scVI", fontsize=12.5, weight="bold")
     ax.text(0.025, 0.03, "blue: heads   grey: trunks   orange: draws   purple: parameter", fontsize=12.5)
     return fig, (

@@ -9,7 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from course_lib.data.promoter import Trace
+from course_lib.figures.cell_types import key_of_kinds, scatter_kinds
+from course_lib.figures.graphs import Box, Edge, Sides, boxes_and_arrows, empty_panel
 from course_lib.figures.style import BLACK, CATEGORIES, COLOUR, GREY, finding, label_lines
 
 TICKS = (200, 500, 1_000, 2_000)  # library sizes
@@ -58,6 +62,47 @@ def gamma_poisson(
     )
 
 
+def bursts(
+    trace: Trace, promoter: tuple[float, float, float], simulated: np.ndarray, exact: np.ndarray, limit: np.ndarray
+) -> tuple[Figure, str]:
+    """Left: one cell over time, its promoter and its mRNA. Right: counts of many cells, and the NB that they tend to.
+
+    Parameters
+    ----------
+    trace : one cell.   promoter : k_on, k_off, r.
+    simulated, exact, limit : (K,) probabilities of the counts 0 … K − 1: cells, formula, NB.
+    """
+    k_on, k_off, rate = promoter
+    fig, ((upper, right), (lower, _)) = plt.subplots(
+        2, 2, figsize=(11.6, 5.4), sharex="col", height_ratios=(1.3, 5), width_ratios=(1.35, 1)
+    )
+    _.remove()
+    right.set_subplotspec(right.get_gridspec()[:, 1])
+    right.tick_params(labelbottom=True)
+    upper.fill_between(trace.time, trace.on, step="post", color=COLOUR["highlight"], lw=0.6, ec=COLOUR["highlight"])
+    upper.set_yticks([0, 1], ["off", "on"])
+    upper.set(ylim=(-0.05, 1.1))
+    lower.step(trace.time, trace.mrna, where="post", color=COLOUR["model"], lw=1.4)
+    lower.set(xlabel="time, lifetimes of the mRNA", ylabel="molecules of mRNA", ylim=(0, None))
+    lower.yaxis.set_major_locator(MaxNLocator(integer=True))
+    upper.set_ylabel("promoter")
+    lower.set_xlim(trace.time[0], trace.time[-1])
+    finding(upper, f"{k_on:g} bursts per lifetime of the mRNA")
+    x = np.arange(len(exact))
+    right.bar(x, simulated, color=GREY, alpha=0.45, width=0.8, label="simulated cells")
+    right.plot(x, exact, "o", color=COLOUR["model"], ms=5, label="Beta–Poisson, exact")
+    right.plot(x, limit, color=COLOUR["other"], lw=1.8, label=f"NB, θ = k_on = {k_on:g}")
+    right.set(xlabel="molecules of mRNA in a cell", ylabel="probability", ylim=(0, None))
+    right.legend(loc="upper right")
+    apart, switched_on = np.abs(exact - limit).max(), int((np.diff(trace.on.astype(int)) == 1).sum())
+    finding(right, f"Bursts of {rate / k_off:g} make nearly an NB")
+    return fig, (
+        f"Left: promoter and mRNA of one cell over {trace.time[-1]:.0f} lifetimes; on {switched_on} times, up to "
+        f"{trace.mrna.max()} molecules. Right: counts with k_on = {k_on:g}, k_off = {k_off:g}, r = {rate:g}: formula "
+        f"and NB with θ = {k_on:g} differ by at most {apart:.4f}; a zero has {exact[0]:.3f} and {limit[0]:.3f}."
+    )
+
+
 def nb_family(x: np.ndarray, pmfs: Mapping[str, np.ndarray], mean: np.ndarray, variances: Mapping[str, np.ndarray]) -> \
         tuple[Figure, str]:  # fmt: skip
     """Left: pmfs of equal mean. Right: variance against mean. One colour for each θ; the last one is the Poisson."""
@@ -93,6 +138,91 @@ def rounding(theta: np.ndarray, errors: Mapping[str, np.ndarray]) -> tuple[Figur
     return fig, f"Error of log NB in single precision against θ, {theta[0]:g} to {theta[-1]:g}. Largest errors: {told}."
 
 
+def shrunk_residual(
+    x: np.ndarray, mu: float, slopes: Mapping[float, np.ndarray], means: np.ndarray
+) -> tuple[Figure, str]:
+    """Left: ∂ log NB/∂ log μ against x − μ, dots as computed on lines of slope θ/(θ+μ). Right: that slope against μ.
+
+    Parameters
+    ----------
+    x : (K,) counts.   mu : μ of the left panel.   slopes : θ → (K,), ∞ for the Poisson.   means : (M,) for the right.
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11.6, 4.8))
+    colours = (COLOUR["model"], COLOUR["other"], COLOUR["highlight"], COLOUR["pca"])
+    told = []
+    for (theta, values), colour in zip(slopes.items(), colours, strict=False):
+        name = "Poisson" if np.isinf(theta) else f"θ = {theta:g}"
+        colour = BLACK if np.isinf(theta) else colour
+        left.plot(x - mu, _kept(theta, mu) * (x - mu), color=colour, lw=1.4, label=name)
+        left.plot(x - mu, values, "o", color=colour, ms=4, label="_")
+        right.plot(means, [_kept(theta, mean) for mean in means], color=colour, label=name)
+        if np.isinf(theta):
+            right.text(means[-1], 0.96, name, color=colour, ha="right", va="top")
+        else:  # half of the residual is left where μ = θ
+            right.text(1.2 * theta, 0.5, name, color=colour, va="center")
+        told.append(f"{name}: {values[-1]:.1f}, {_kept(theta, mu):.2f} of it")
+    left.axhline(0, color=GREY, lw=1)
+    left.axvline(0, color=GREY, lw=1)
+    left.set(xlabel=f"residual x − μ, at μ = {mu:g}", ylabel="∂ log NB / ∂ log μ")
+    right.axvline(mu, color=GREY, lw=1.2, ls=":")
+    right.set(xscale="log", xlabel="mean μ (log scale)", ylabel="share of the residual, θ/(θ+μ)", ylim=(0, 1.05))
+    finding(left, "Overdispersion shrinks the residual")
+    finding(right, "and the more, the more μ exceeds θ")
+    label_lines(left)
+    return fig, (
+        f"Left: slope of log NB in log μ against the residual at μ = {mu:g}, lines through zero. At a "
+        f"residual of {x[-1] - mu:g}, {'; '.join(told)}. Right: the share θ/(θ+μ) falls from one as μ passes θ."
+    )
+
+
+def _kept(theta: float, mu: float) -> float:
+    """θ/(θ+μ): what is left of the residual."""
+    return 1 / (1 + mu / theta)
+
+
+# ---------------------------------------------------------------------------------------------- the model as a graph
+
+_BOXES: dict[str, Box] = {
+    "x": (0.085, 0.57, "$x$", "data"),
+    "log": (0.185, 0.57, "log1p(x)", "data"),
+    "encoder": (0.315, 0.57, "encoder\nweights φ", "trunk"),
+    "z": (0.455, 0.57, "$z \\sim q(z|x)$", "draw"),
+    "decoder": (0.59, 0.57, "decoder\n.trunk", "trunk"),
+    "rho": (0.73, 0.57, "ρ = softmax\n.to_rho", "head"),
+    "library": (0.085, 0.17, "$ℓ = Σ_g\\,x_g$\nobserved", "data"),
+    "mu": (0.73, 0.17, "μ = ℓ ρ", "head"),
+    "theta": (0.90, 0.57, "$θ_g$\n.log_theta", "parameter"),
+    "out": (0.90, 0.17, "x ∼ NB(μ, θ)", "data"),
+}
+_EDGES: list[Edge] = [
+    ("x", "log"), ("log", "encoder"), ("encoder", "z"), ("z", "decoder"), ("decoder", "rho"), ("x", "library"),
+    ("library", "mu"), ("rho", "mu"), ("mu", "out"), ("theta", "out"),
+]  # fmt: skip
+_SIDES: dict[Edge, Sides] = {
+    ("x", "library"): ((0.5, 0), (0.5, 1)),
+    ("rho", "mu"): ((0.5, 0), (0.5, 1)),
+    ("theta", "out"): ((0.5, 0), (0.5, 1)),
+}
+_NOT_IN_THE_VAE = ("log", "rho", "library", "mu", "theta", "out")
+
+
+def model_as_a_graph() -> tuple[Figure, str]:
+    """Simplified scVI with the code's names; heavy boxes are what the VAE of notebook 04 does not have."""
+    fig, ax = empty_panel(11.6, 5.0)
+    boxes_and_arrows(ax, _BOXES, _EDGES, _SIDES, heavy=_NOT_IN_THE_VAE, fontsize=14)
+    ax.text(0.03, 0.93, "heavy: not in the VAE", fontsize=13.5, weight="bold", va="center")
+    ax.text(0.03, 0.855, "blue: computed   grey: hidden layers   orange: draw   purple: parameter", fontsize=13.5,
+            va="center")  # fmt: skip
+    return fig, (
+        "Simplified scVI as a graph. x becomes log1p(x) and enters the encoder, which gives q(z∣x); a draw of z enters "
+        "the decoder, whose softmax gives ρ. The library size ℓ is the observed total of x; μ = ℓρ and the parameter θ "
+        "of each gene give the NB of x. New against the VAE: log1p, ℓ, ρ, μ, θ and the NB."
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- it is trained
+
+
 def loss_terms(history: pd.DataFrame, kept: int) -> tuple[Figure, str]:
     """Reconstruction and KL over the epochs, training and validation, in panels of their own; the epoch kept."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.5))
@@ -123,19 +253,15 @@ def latent_space(
 ) -> tuple[Figure, str]:
     """Two-dimensional pictures of the latent space, coloured by cell type, side by side.  (N, 2) each."""
     fig, axes = plt.subplots(1, len(panels), figsize=(12.5, 4.8))
-    names = [str(name) for name in pd.unique(labels)]
-    colour = dict(zip(sorted(names), CATEGORIES, strict=False))
     for ax, (title, points) in zip(axes, panels, strict=True):
-        ax.scatter(*points.T, s=5, c=[colour[str(name)] for name in labels], rasterized=True)
+        scatter_kinds(ax, points, labels)
         ax.set(xticks=[], yticks=[], xlabel=f"{title} 1", ylabel=f"{title} 2")
         finding(ax, f"{title} of the ten latent dimensions")
-    for name in sorted(names):
-        axes[-1].scatter([], [], s=40, color=colour[name], label=name)
-    axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2)
+    key_of_kinds(axes[-1], labels)
     told = ", ".join(f"{name} {score:.3f}" for name, score in accuracy.items())
     return fig, (
         f"The latent space of {len(labels):,} cells as {' and '.join(title for title, _ in panels)}, coloured by "
-        f"{len(names)} cell types, most of them in clouds of their own. Label accuracy: {told}."
+        f"{len(np.unique(labels))} cell types, most of them in clouds of their own. Label accuracy: {told}."
     )
 
 

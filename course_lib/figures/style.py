@@ -24,7 +24,7 @@ BLACK, GREY = "#000000", "#6e6e6e"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
-CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, GREY, YELLOW)  # cell types, batches: in this order
+CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, GREY, YELLOW)  # batches, clusters: in this order
 COLOUR = {
     "data": GREY,  # what was measured
     "truth": BLACK,  # what a simulation or a formula knows

@@ -23,6 +23,7 @@ That is all. Three things are good to have:
 ``get_latent_representation``                      ``encode(x)``: (N, G) to a code (N, L), or to its distribution
 ``get_reconstruction``                             and ``decode(z)``: (N, L) to (N, G), or to a distribution over cells
 ``fit_local_posteriors``                           and ``prior``, p(z); ``encode`` gives a ``Normal``
+``bits_per_dimension``, ``draw_codes``             the same without ``decode``
 ``bound_by_quadrature``                            and ``n_latent`` = 1; ``decode`` takes (…, L)
 ``get_marginal_ll``                                ``log_weights(cells, K)``: log p(x, z_k, …) − log q(z_k, …∣x), (K, N)
 ``cells_for``                                      ``genes`` and ``batches``

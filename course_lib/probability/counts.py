@@ -74,6 +74,29 @@ def log_zinb(x: Tensor, mu: Tensor, theta: Tensor, zi_logits: Tensor) -> Tensor:
     return _log_prob(saddle_point.ZINB, textbook_zinb, x, mu, theta, zi_logits)
 
 
+def slope_in_log_mu(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
+    r"""How log NB(x) answers to the logarithm of its mean, by automatic differentiation of ``log_nb``.
+
+    .. math:: \frac{∂\log \text{NB}(x)}{∂\log μ} = \frac{θ}{θ+μ}\,(x - μ)
+
+    The residual, shrunk by overdispersion. It is what a decoder hears of each count; of a Poisson's, θ → ∞,
+    it hears the residual in full.
+
+    Parameters
+    ----------
+    x : (N, G), integers ≥ 0.   mu : (N, G), > 0.   theta : (G,), > 0.
+
+    Returns
+    -------
+    (N, G).
+    """
+    shape = torch.broadcast_shapes(x.shape, mu.shape, theta.shape)  # a slope for each count, not their sum
+    log_mu = mu.detach().log().expand(shape).clone().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(log_nb(x, log_mu.exp(), theta.detach()).sum(), log_mu)
+    return slope
+
+
 def textbook_poisson(x: Tensor, mu: Tensor) -> Tensor:
     """The definition of ``log_poisson``, in the precision of what comes in."""
     return torch.xlogy(x, mu) - mu - torch.lgamma(x + 1)

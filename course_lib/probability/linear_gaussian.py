@@ -36,6 +36,17 @@ class LinearGaussian:
         """p(x) = N(b, W Wᵀ + σ² I): batch shape (), event shape (G,)."""
         return LowRankMultivariateNormal(self.bias, self.weight, self.sigma**2 * torch.ones_like(self.bias))
 
+    def information(self) -> Tensor:
+        r"""I(x; z), what a measurement and its state tell about each other: a scalar, in nats.
+
+        .. math:: \tfrac12\log\det\big(I_L + W^\top W / σ^2\big) = \tfrac12\sum_l \log(1 + \text{SNR}_l)
+
+        SNR_l are the eigenvalues of WᵀW/σ²: L Gaussian channels side by side (Shannon 1948,
+        https://doi.org/10.1002/j.1538-7305.1948.tb00917.x).
+        """
+        identity = torch.eye(self.weight.shape[1], dtype=self.weight.dtype)
+        return 0.5 * torch.logdet(identity + self.weight.T @ self.weight / self.sigma**2)
+
     def posterior(self, x: Tensor) -> MultivariateNormal:
         """p(z∣x) = N(M⁻¹Wᵀ(x − b), σ²M⁻¹) with M = WᵀW + σ²I.  x: (N, G).  Batch shape (N,), event shape (L,)."""
         n_latent = self.weight.shape[1]
