@@ -11,6 +11,7 @@ import scipy.stats
 
 from course_lib.data.files import cells_from_file
 from course_lib.experiments import million
+from course_lib.experiments.record import RESULTS
 
 
 @pytest.fixture
@@ -84,3 +85,32 @@ def test_the_peak_of_memory_knows_what_was_held_and_is_not_forgotten():
     assert million.peak_memory() > 1.5 * before
     del held
     assert million.peak_memory() > 1.5 * before
+
+
+# What the committed tables say ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cost(table):
+    """One row for each way and number of cells."""
+    wide = table.set_index(["way", "n_cells"]).sort_index()
+    assert set(wide.index) == {(way, size) for way in million.WAYS for size in million.SIZES}
+    return wide
+
+
+def test_a_million_cells_from_a_file_take_a_gigabyte_and_a_half_at_most(cost):
+    peak = cost.loc["file", "peak_bytes"]
+    assert peak[1_000_000] <= 1.5e9
+    assert peak[1_000_000] < cost.loc[("sparse", 1_000_000), "peak_bytes"]
+    assert peak[1_000_000] < cost.loc[("dense", 1_000_000), "peak_bytes"] / 5
+
+
+def test_a_file_keeps_seventy_per_cent_of_the_speed_in_memory_at_every_size(cost):
+    speed = cost["cells_per_second"].unstack("way")
+    assert (speed["file"] >= 0.7 * speed[["sparse", "dense"]].max(axis=1)).all()
+
+
+def test_shuffling_in_blocks_reaches_the_bound_of_full_shuffling(made):
+    bound = pd.read_csv(RESULTS / "million_bound.csv").pivot(index="seed", columns="way", values="test_loss")
+    assert list(bound.index) == made["bound"]["seeds"] == [0, 1, 2]
+    assert (abs(bound["file"] / bound["sparse"] - 1) < 1e-3).all()
