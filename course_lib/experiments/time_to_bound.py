@@ -15,8 +15,8 @@ mark. Then both programs train until their own test −ELBO passes it, in these 
     the shortest of ``PLANS`` whose validation −ELBO, on seed 0, ends below that of scvi-tools' default training.
 
 The test −ELBO is looked at after every epoch with the clock stopped: ``DRAWS`` draws for each of at most ``TEST_CELLS``
-cells, the same noise every time. Setting up counts for neither: the clock starts with the first minibatch. Programs
-run in one process in turn, order alternating with the seed.
+cells, taken evenly, the same noise every time. Setting up counts for neither: the clock starts with the first
+minibatch. Programs run in one process in turn, order alternating with the seed.
 
 ``time_to_bound.csv``, one row for each data set, library, program, way and seed: ``lr``; ``mark``, nats per cell;
 ``epochs``, ``cpu_s`` and ``wall_s`` until it was passed, empty where it was not; ``best``, the lowest test −ELBO seen.
