@@ -58,3 +58,28 @@ def test_the_profile_names_every_part_of_a_step():
     parts = speed.profile(simulate(200, 40, n_changed=2), steps=2)
     assert list(parts) == ["encoders", "decoder", "log-likelihood", "gradients", "Adam"]
     assert np.isfinite(list(parts.values())).all()
+
+
+# What the committed table says ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ratio(table):
+    """How many times as fast as scvi-tools, medians over the repeats: (data, threads, task)."""
+    median = table.groupby(["data", "threads", "task", "program"])["per_s"].median().unstack()
+    return median["course_lib"] / median["scvi-tools"]
+
+
+def test_every_task_is_measured_as_often_as_the_provenance_says(table, made):
+    counted = table.groupby(["data", "threads", "task", "program"]).size().unstack("program")
+    assert (counted[["course_lib", "scvi-tools"]] == made["repeats"]).all().all()
+    asked = {(data, threads, "train") for data in speed.DATA for threads in made["threads"]}
+    asked |= {(data, n, task) for data in speed.ASKED for n in made["threads"] for task in ("iwae", "latent", "de")}
+    assert set(counted.index) == asked
+
+
+def test_training_is_ahead_of_scvi_tools_as_far_as_was_aimed_at(ratio):
+    on_one = ratio.xs((1, "train"), level=["threads", "task"])
+    assert on_one["cortex"] >= 1.4
+    assert (on_one.drop("cortex") >= 1.8).all()
+    assert (ratio > 1).all()  # no task, no number of threads is lost

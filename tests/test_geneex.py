@@ -18,12 +18,12 @@ def peak():  # of this program alone: the maximum that getrusage gives starts fr
     return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 n_genes = int(sys.argv[1])
 cells = cells_from_expression(torch.randn(80, n_genes))
-warm = torch.nn.Linear(2, 2); torch.optim.Adam(warm.parameters()).step()
+warm = torch.nn.Linear(2, 2); torch.optim.Adam(warm.parameters(), fused=True).step()
 before = peak()
 model = GENEEX(n_genes)
-optimizer = torch.optim.Adam(model.parameters())
+optimizer = torch.optim.Adam(model.parameters(), fused=True)
 for _ in range(2):
-    model.loss(cells)["loss"].backward(); optimizer.step()
+    optimizer.zero_grad(); model.loss(cells)["loss"].backward(); optimizer.step()
 print(peak() - before)
 """
 
@@ -48,9 +48,9 @@ def test_the_latent_layer_and_the_output_are_linear():
 @pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="peak memory of one process is read from Linux's /proc"
 )
-def test_predicted_memory_is_within_a_fifth_of_what_a_training_step_takes():
+def test_predicted_memory_is_within_a_tenth_of_what_a_training_step_takes():
     n_genes = 20_000
     run = subprocess.run([sys.executable, "-c", STEP, str(n_genes)], capture_output=True, text=True, check=True)
     predicted = training_memory(n_genes, 128, (2048, 1024), batch_size=80).total
     measured = int(run.stdout)
-    assert abs(predicted / measured - 1) < 0.2, f"predicted {predicted / 1e6:.0f} MB, measured {measured / 1e6:.0f} MB"
+    assert abs(predicted / measured - 1) < 0.1, f"predicted {predicted / 1e6:.0f} MB, measured {measured / 1e6:.0f} MB"

@@ -191,12 +191,7 @@ def beside_pca(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
 def memory_parts(predictions: Mapping[str, TrainingMemory], title: str) -> Figure:
     """Stacked bars: what a training step holds, in gigabytes, for several widths."""
     fig, ax = plt.subplots(figsize=(11, 4.6))
-    parts = {
-        "weights": COLOUR["model"],
-        "gradients": COLOUR["other"],
-        "moments": COLOUR["pca"],
-        "temporaries": COLOUR["highlight"],
-    }
+    parts = {"weights": COLOUR["model"], "gradients": COLOUR["other"], "moments": COLOUR["pca"]}
     rows = list(predictions)[::-1]
     start = np.zeros(len(rows))
     for part, colour in parts.items():
@@ -250,10 +245,10 @@ def predicted_and_measured(predicted: float, measured: Sequence[float], title: s
     ax.barh(runs, [size / GIGABYTE for size in measured[::-1]], color=COLOUR["model"], height=0.6)
     ax.barh(["predicted"], [predicted / GIGABYTE], color=COLOUR["truth"], height=0.6)
     ax.axvspan(
-        0.8 * predicted / GIGABYTE, 1.2 * predicted / GIGABYTE, color=COLOUR["reference"], alpha=0.2, lw=0, zorder=0
+        0.9 * predicted / GIGABYTE, 1.1 * predicted / GIGABYTE, color=COLOUR["reference"], alpha=0.2, lw=0, zorder=0
     )
-    ax.text(1.19 * predicted / GIGABYTE, len(runs) / 2, "prediction\n± a fifth", ha="right", va="center", fontsize=12)
-    ax.set_xlim(0, 1.3 * predicted / GIGABYTE)
+    ax.text(1.12 * predicted / GIGABYTE, len(runs) / 2, "prediction\n± a tenth", va="center", fontsize=12)
+    ax.set_xlim(0, 1.35 * predicted / GIGABYTE)
     ax.set_xlabel("peak memory of training, 10⁹ bytes")
     finding(ax, title)
     return fig
