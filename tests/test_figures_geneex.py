@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import points, words
+from drawn import lines, points, words
 
 from course_lib.figures import geneex as figures
 from course_lib.models.geneex import training_memory
@@ -87,3 +87,85 @@ def test_words_for_alternative_text_carry_the_values():
     assert figures.ranges({"128\nuntrained": pd.Series([0.2, 0.45])}) == "128 untrained 0.20 to 0.45"
     table = pd.DataFrame({"method": ["pca", "pca"], "n_latent": [2, 2], "held_out": [0.1, 0.3], "knn": [0.8, 1.0]})
     assert figures.scores_in_words(table) == "PCA 0.20/0.90 at 2"
+
+
+def cohorts_table():
+    """Two seeds; the second's values lie 0.1 higher. PCA of 128 has 39 components where there are 40 samples."""
+    rows = []
+    for seed in (0, 1):
+        for n_train, sizes in ((40, (2, 10, 39)), (240, (2, 10, 128, 239))):
+            methods = [("pca", size) for size in sizes] + [("untrained", 128), ("geneex", 128)]
+            for method, size in methods + [("geneex_no_dropout", 128)] * (n_train == 240):
+                value = 0.1 * seed + size / 1000
+                row = {"seed": seed, "n_train": n_train, "method": method, "n_latent": size, "held_out": value}
+                rows.append(
+                    row | {"cohort": 0.5, "normals": seed, "tumours": 1.0, "n_normals": 3 - seed, "n_tumours": 9}
+                )
+    return pd.DataFrame(rows)
+
+
+def toy_table():
+    rows = []
+    for seed in (0, 1):
+        for n_cells, sizes in ((100, (2, 3, 99)), (3000, (2, 3, 128))):
+            methods = [("oracle", None), ("oracle_depth", None), *(("pca", size) for size in sizes)]
+            methods += [(m, size) for size in (2, 128) for m in ("untrained", "geneex", "geneex_no_dropout")]
+            for method, size in methods:
+                row = {"seed": seed, "n_cells": n_cells, "method": method, "n_latent": size, "held_out": 0.06 + seed}
+                rows.append(row | {"noise": (size or 0) / 1000, "ari": 0.5, "depth": 0.25 + seed / 2})
+    return pd.DataFrame(rows)
+
+
+def test_cohorts_draw_means_over_seeds_and_as_many_components_as_there_are():
+    fig = figures.cohorts(cohorts_table(), ("loses", "names"))
+    drawn = lines(fig.axes[0])
+    assert {name for name in drawn if name[0] != "_"} == {
+        "PCA 2",
+        "PCA 10",
+        "PCA 128*",
+        "GENEEX 128",
+        "128, no dropout",
+        "untrained 128",
+    }
+    assert drawn["PCA 128*"].get_ydata() == pytest.approx([0.05 + 0.039, 0.05 + 0.128])
+    assert drawn["128, no dropout"].get_xdata().tolist() == [240]
+    assert "* n − 1" in fig.axes[0].get_xlabel()
+    assert [ax.get_xscale() for ax in fig.axes] == ["log", "log"]
+
+
+def test_normals_are_pooled_over_seeds_not_averaged():
+    left, right = figures.normals(cohorts_table(), ("found", "kept")).axes
+    assert lines(left)["GENEEX 128"].get_ydata() == pytest.approx([2 / 5, 2 / 5])  # none of 3, and both of 2
+    assert left.get_ylabel().startswith("of 5 held-out normal")
+    assert right.get_ylabel().startswith("of 18 held-out tumour")
+
+
+def test_the_toy_compares_equal_sizes_in_each_panel():
+    few, many = (set(lines(ax)) for ax in figures.toy_by_cells(toy_table(), ("two", "128")).axes)
+    named = {"told the program", "and the depth"}
+    assert {name for name in few if name[0] != "_"} == named | {"PCA 2", "PCA 3", "GENEEX 2", "2, no dropout"}
+    assert {name for name in many if name[0] != "_"} == named | {"PCA 128*", "GENEEX 128", "128, no dropout"}
+
+
+def test_programs_of_the_toy_stand_beside_untrained_networks():
+    (ax,) = figures.toy_programs(toy_table(), "found").axes
+    drawn = lines(ax)
+    assert {"untrained 2", "untrained 128"} <= set(drawn)
+    assert drawn["GENEEX 2"].get_linestyle() != drawn["GENEEX 128"].get_linestyle()
+    assert drawn["GENEEX 128"].get_ydata().tolist() == [0.5, 0.5]
+
+
+def test_noise_and_depth_are_those_of_the_most_cells_side_by_side_by_size():
+    left, right = figures.noise_and_depth(toy_table(), ("noise", "depth")).axes
+    rows = ["PCA 2", "GENEEX 2", "2, no dropout", "PCA 3", "PCA 128", "GENEEX 128", "128, no dropout"]
+    assert words(left.get_yticklabels())[::-1] == rows
+    assert words(left.texts)[::-1] == ["0.002"] * 3 + ["0.003"] + ["0.128"] * 3
+    assert words(right.texts) == ["0.50"] * 7
+    assert all(len(line.get_xdata()) == 2 for line in left.get_lines())
+
+
+def test_words_say_the_first_and_the_last_number_of_samples():
+    text = figures.sizes_in_words(cohorts_table(), "held_out")
+    assert text.startswith("PCA 2 0.05 at 40 to 0.05; PCA 10 0.06 at 40 to 0.06; PCA 128* 0.09 at 40 to 0.18")
+    assert "128, no dropout 0.18" in text
+    assert text.endswith("at 240")

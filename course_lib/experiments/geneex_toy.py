@@ -93,7 +93,13 @@ def pca_scores(data: Toy) -> dict[str, float]:
 
 
 def oracle(data: Toy, depth: bool) -> float:
-    """Held-out variance explained by least squares on what no model is told: each cell's program.
+    """Held-out variance explained by :func:`oracle_means`."""
+    x = data.held_out.x.numpy()
+    return variance_explained(x, oracle_means(data, depth), np.zeros(x.shape[1]))
+
+
+def oracle_means(data: Toy, depth: bool) -> np.ndarray:
+    """What to expect of each held-out cell, (N, G), by least squares on what no model is told: each cell's program.
 
     With ``depth`` the logarithm of the cell's library size is known too, with a slope of its own in each program.
     """
@@ -102,9 +108,8 @@ def oracle(data: Toy, depth: bool) -> float:
         program = pd.get_dummies(truth["program"]).to_numpy(dtype=float)  # (N, 3)
         return np.hstack([program, program * np.log(truth[["library"]].to_numpy())]) if depth else program
 
-    x = data.train.x.numpy()
-    profiles = np.linalg.lstsq(design(data.train_truth), x, rcond=None)[0]  # (3 or 6, G)
-    return variance_explained(data.held_out.x.numpy(), design(data.held_out_truth) @ profiles, np.zeros(x.shape[1]))
+    profiles = np.linalg.lstsq(design(data.train_truth), data.train.x.numpy(), rcond=None)[0]  # (3 or 6, G)
+    return design(data.held_out_truth) @ profiles
 
 
 def library_read_from(codes: np.ndarray, data: Toy) -> float:

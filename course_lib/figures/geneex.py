@@ -1,6 +1,7 @@
 """The pictures of notebook 02: three programs, their codes, real cells beside PCA, and what width costs."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -252,3 +253,181 @@ def predicted_and_measured(predicted: float, measured: Sequence[float], title: s
     ax.set_xlabel("peak memory of training, 10⁹ bytes")
     finding(ax, title)
     return fig
+
+
+def sizes_in_words(table: pd.DataFrame, column: str, digits: int = 2) -> str:
+    """Mean over seeds of ``column`` at the fewest and at the most samples, method by method, for alternative text."""
+    words = []
+    for name, rows in _by_method(table).items():
+        mean = rows.groupby(_samples(table))[column].mean().dropna()
+        if len(mean) > 1:
+            words.append(f"{name} {mean.iloc[0]:.{digits}f} at {mean.index[0]:,} to {mean.iloc[-1]:.{digits}f}")
+        elif len(mean):
+            words.append(f"{name} {mean.iloc[0]:.{digits}f}")
+    return "; ".join(words) + f" at {table[_samples(table)].max():,}"
+
+
+def cohorts(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
+    """Six cohorts: held-out variance and neighbour accuracy of the cohort by number of training samples; a dot a seed.
+
+    Parameters
+    ----------
+    table : of the experiment ``cohorts``. A line for 128 components has n − 1 where there are no more.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(13, 5))
+    lines = _by_method(table)
+    for ax, column in zip(axes, ("held_out", "cohort"), strict=True):
+        _over_samples(ax, lines, "n_train", column)
+        _numbers_of_samples(ax, table, "samples")
+    axes[0].set_ylabel("held-out variance explained")
+    axes[1].set_ylabel("nearest training sample\nis of the same cohort")
+    for ax, title in zip(axes, titles, strict=True):
+        label_lines(ax, gap=0.03)
+        finding(ax, title)
+    return fig
+
+
+def normals(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
+    """Normal tissue and tumours of the same organs, told apart by the nearest training sample; pooled over seeds.
+
+    Parameters
+    ----------
+    table : of the experiment ``cohorts``; a seed holds out two or three normal samples, so only their sum says much.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(13, 5))
+    first = table.drop_duplicates(["seed", "n_train"])
+    for ax, column, kind in zip(axes, ("normals", "tumours"), ("normal", "tumour"), strict=True):
+        asked = int(first.loc[first["n_train"] == first["n_train"].max(), f"n_{column}"].sum())
+        for name, rows in _by_method(table).items():
+            sums = rows.assign(found=rows[column] * rows[f"n_{column}"]).groupby("n_train")[["found", f"n_{column}"]]
+            share = sums.sum()["found"] / sums.sum()[f"n_{column}"]
+            ax.plot(share.index, share, marker="o", **_look(name), label=name)
+        ax.set_ylim(-0.03, 1.03)
+        _numbers_of_samples(ax, table, "samples")
+        ax.set_ylabel(f"of {asked} held-out {kind} samples,\nnearest training sample is {kind}")
+        label_lines(ax, gap=0.03)
+    for ax, title in zip(axes, titles, strict=True):
+        finding(ax, title)
+    return fig
+
+
+def toy_by_cells(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
+    """Held-out variance of the toy by number of training cells, equal sizes together: two or three numbers, then 128.
+
+    Parameters
+    ----------
+    table : of the experiment ``geneex_toy_samples``.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(13, 5))
+    named = {name: rows for name, rows in _by_method(table).items() if "untrained" not in name}  # below zero
+    for ax, wide in zip(axes, (False, True), strict=True):
+        _over_samples(ax, {n: rows for n, rows in named.items() if ("128" in n) is wide}, "n_cells", "held_out")
+        _numbers_of_samples(ax, table, "cells")
+        for method, name in (("oracle", "told the program"), ("oracle_depth", "and the depth")):
+            level = table.loc[table["method"] == method, "held_out"].mean()
+            ends = [table["n_cells"].min(), table["n_cells"].max()]
+            ax.plot(ends, [level] * 2, color=BLACK, lw=1.2, ls="--", label=name)
+        ax.set_ylabel("held-out variance explained")
+        label_lines(ax, gap=0.03)
+    for ax, title in zip(axes, titles, strict=True):
+        finding(ax, title)
+    return fig
+
+
+def toy_programs(table: pd.DataFrame, title: str) -> Figure:
+    """ARI of k-means with the programs, on held-out cells, by number of training cells; a dot a seed."""
+    fig, ax = plt.subplots(figsize=(11, 5))
+    lines = {name: rows for name, rows in _by_method(table).items() if "PCA 3" not in name}
+    _over_samples(ax, lines, "n_cells", "ari")
+    _numbers_of_samples(ax, table, "cells")
+    ax.set_ylim(-0.05, 1.05)
+    ax.set_ylabel("adjusted Rand index")
+    label_lines(ax, gap=0.03)
+    finding(ax, title)
+    return fig
+
+
+def noise_and_depth(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
+    """What the numbers of a code hold beside the program, at the most training cells: noise, and the library size.
+
+    Parameters
+    ----------
+    table : of the experiment ``geneex_toy_samples``; one dot a seed.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(13, 4.8), sharey=True)
+    last = table[table["n_cells"] == table["n_cells"].max()]
+    rows = {name: part for name, part in _by_method(last).items() if "untrained" not in name}
+    rows = dict(sorted(rows.items(), key=lambda item: item[1]["n_latent"].iloc[0]))
+    for ax, column in zip(axes, ("noise", "depth"), strict=True):
+        for place, (name, part) in enumerate(reversed(rows.items())):
+            heights = place + np.linspace(-0.15, 0.15, len(part))
+            ax.plot(part[column], heights, "o", color=_look(name)["color"], ms=8, alpha=0.85)
+            middle = part[column].mean()
+            ax.annotate(
+                f"{middle:.3f}" if column == "noise" else f"{middle:.2f}",
+                (part[column].max(), place),
+                xytext=(10, 0),
+                textcoords="offset points",
+                va="center",
+            )
+        ax.set_ylim(-0.6, len(rows) - 0.4)
+        ax.grid(axis="y")
+        low, high = ax.get_xlim()
+        ax.set_xlim(min(low, 0), high + 0.14 * (high - low))
+    axes[0].set_yticks(range(len(rows)), list(reversed(rows)))
+    axes[0].set_xlabel("share of a cell's noise that comes back")
+    axes[1].set_xlabel("R² of log library size, read from the code")
+    for ax, title in zip(axes, titles, strict=True):
+        finding(ax, title)
+    return fig
+
+
+def _samples(table: pd.DataFrame) -> str:
+    return "n_cells" if "n_cells" in table else "n_train"
+
+
+def _by_method(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of each line by its name. Of the largest number asked for, 128, fewer samples allow n − 1."""
+    n_latent, samples = table["n_latent"], table[_samples(table)]
+    most = int(table.loc[table["method"] == "geneex", "n_latent"].max())
+    found = {}
+    for size in sorted({2, 3, 10, most}):
+        rows = table[(table["method"] == "pca") & (n_latent == np.minimum(size, samples - 1))]
+        found[f"PCA {size}{'*' if (rows['n_latent'] < size).any() else ''}"] = rows
+    sizes = sorted(table.loc[table["method"] == "geneex", "n_latent"].astype(int).unique())
+    for method, name in (
+        ("geneex", "GENEEX {}"),
+        ("geneex_no_dropout", "{}, no dropout"),
+        ("untrained", "untrained {}"),
+    ):
+        for size in sizes:
+            found[name.format(size)] = table[(table["method"] == method) & (n_latent == size)]
+    return {name: rows for name, rows in found.items() if len(rows)}
+
+
+def _look(name: str) -> dict[str, Any]:
+    """The colour says the method, the kind of line its size."""
+    size = int("".join(letter for letter in name if letter.isdigit()))
+    colour = COLOUR["other"] if "no dropout" in name else _colour_of(name)
+    return {"color": colour, "ls": {2: ":", 3: "-.", 10: "-."}.get(size, "-")}
+
+
+def _over_samples(ax: Axes, lines: Mapping[str, pd.DataFrame], x: str, column: str) -> None:
+    """One line a method through the means, one dot a seed."""
+    for name, rows in lines.items():
+        mean = rows.groupby(x)[column].mean()
+        look = _look(name)
+        ax.plot(rows[x], rows[column], "o", color=look["color"], alpha=0.35, ms=5)
+        if len(mean) > 1:
+            ax.plot(mean.index, mean, **look, label=name)
+        else:  # a single number of samples: no line to draw
+            ax.plot(mean.index, mean, "D", color=look["color"], ms=9, label=name)
+
+
+def _numbers_of_samples(ax: Axes, table: pd.DataFrame, what: str) -> None:
+    sizes = sorted(table[_samples(table)].unique())
+    starred = any(str(line.get_label()).endswith("*") for line in ax.get_lines())
+    ax.set_xscale("log")
+    ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    ax.minorticks_off()
+    ax.set_xlabel(f"training {what} (log scale)" + ("; * n − 1 where that is less" if starred else ""))
