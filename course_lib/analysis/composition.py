@@ -9,7 +9,8 @@ Let a gene's absolute expression be α_g, molecules made per cell, so that ρ_g 
 the same for all of them: the **composition shift**. Counts cannot tell it from a change of all these genes. Whoever
 holds that *most* well-counted genes kept their α can estimate it, by the median over these genes, and rescale. That is
 an assumption about biology, so it is never made for you; it misleads where most genes do move, or where a panel was
-chosen for those that do and few others are in it.
+chosen for those that do and few others are in it. Before you believe a shift, ask for it over genes of other
+abundance: if the answer moves, so do the genes, and no median gives them a zero.
 
 Rescaling comes before a pseudocount is added. Afterwards it is too late: log₂(ρ + c) of a gene far below c did not move
 with the composition, and taking the shift from it as well would make up a change.

@@ -169,7 +169,7 @@ def default_pseudocount(cells: CellTable) -> float:
     may not hang on how many cells the groups hold, as one set by the groups' counting noise does: the same two
     populations would have other truths in samples of other sizes, and a gene could become "changed" because more cells
     were sequenced. This c is one for all comparisons in a data set, says what it means (a gene that about one cell in
-    ten shows), and is of the size that counting asks for in groups of some hundred cells: at ρ = c, N cells a side
+    ten shows), and is of the size that counting asks for in groups of hundreds of cells: at ρ = c, N cells a side
     leave the LFC of the plain rates a standard deviation of 3.2/√N, half of the usual δ at N = 666. In smaller groups
     counting noise passes c, as it should pass a definition; to hold it back is the task of p, of more cells, or of a
     larger c that you choose and report. It still follows depth: of cells sequenced twice as deep it is half. Where data
