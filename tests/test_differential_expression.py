@@ -147,6 +147,21 @@ def test_over_means_compares_the_two_average_profiles(model, spread_cells):
     np.testing.assert_array_equal(table["proba_de"], np.abs(np.log2(a + C) - np.log2(b + C)) > 0.25)
 
 
+@pytest.mark.parametrize("spread", [0.25, 1.05, 3.0])
+def test_two_halves_of_one_population_differ_over_pairs_and_not_over_means(model, spread):
+    """Where cells differ by s in log₂, two cells of one population have p(∣LFC∣ > δ) = 2Φ(−δ/√2s); s in units of δ."""
+    model.SD, delta = 1e-6, 0.25
+    logs = np.random.default_rng(5).normal(0, spread * delta, (6000, G))
+    cells = cells_by_hand(2.0**logs, genes=model.genes, batches=model.batches)
+    halves = np.arange(3000), np.arange(3000, 6000)
+    settings = {"delta": delta, "pseudocount": 1e-9, "n_samples": 2, "n_pairs": 20_000}
+    pairs = differential_expression(model, cells, *halves, over="pairs", **settings)
+    expected = 2 * norm.sf(1 / (np.sqrt(2) * spread))
+    np.testing.assert_allclose(pairs["proba_de"], expected, atol=0.02)
+    assert (expected > 0.5) == (spread > 1)
+    assert (differential_expression(model, cells, *halves, **settings)["proba_de"] == 0).all()
+
+
 def test_means_average_within_each_draw_and_not_over_draws(model, cells):
     table = by_gene(differential_expression(model, cells, GROUP1, GROUP2, pseudocount=1e-6, n_samples=2000))
     relative = np.sqrt(0.09 / 10 / PROFILE1.numpy() ** 2 + 0.09 / 20 / PROFILE2.numpy() ** 2)
@@ -290,27 +305,36 @@ def test_calls_stand_beside_their_own_genes(given):
 # The default pseudocount
 
 
-def test_at_the_default_pseudocount_counting_noise_of_the_change_is_an_eighth_and_nowhere_more():
+def test_the_default_pseudocount_is_a_tenth_of_a_molecule_in_the_median_cell():
+    totals = np.array([100.0, 100, 250, 4000, 9000])
+    assert default_pseudocount(cells_by_hand(totals[:, None] * [[0.2, 0.8]])) == pytest.approx(0.1 / 250)
+    assert default_pseudocount(cells_by_hand(totals[:4, None])) == pytest.approx(0.1 / 175)  # the middle of two
+
+
+@pytest.mark.parametrize("n_cells", [100, 666])
+def test_at_the_default_pseudocount_counting_leaves_the_change_a_deviation_of_some_three_over_the_root_of_n(n_cells):
     rng = np.random.default_rng(0)
-    n1, n2, per_cell = 200, 500, 1000  # cells, and molecules a cell
-    x = torch.full((n1 + n2, 1), float(per_cell))
-    cells = cells_by_hand(x)
-    c = default_pseudocount(cells, np.arange(n1), np.arange(n1, n1 + n2))
-    t1, t2 = n1 * per_cell, n2 * per_cell
-    spread = {}
-    for rho in c * np.array([0.1, 1.0, 10.0]):
-        counts1, counts2 = rng.poisson(rho * t1, 40_000), rng.poisson(rho * t2, 40_000)
-        spread[rho / c] = np.std(np.log2(counts1 / t1 + c) - np.log2(counts2 / t2 + c))
-    assert spread[1.0] == pytest.approx(0.125, rel=0.05)
-    assert max(spread.values()) == spread[1.0]
+    per_cell = 1000
+    c = default_pseudocount(cells_by_hand(torch.full((7, 1), float(per_cell))))
+    total = n_cells * per_cell
+    counts = rng.poisson(c * total, (2, 40_000))
+    spread = np.std(np.log2(counts[0] / total + c) - np.log2(counts[1] / total + c))
+    assert spread == pytest.approx(3.2 / np.sqrt(n_cells), rel=0.05)
 
 
-def test_the_pseudocount_falls_as_the_groups_grow(model, cells):
-    few = default_pseudocount(cells, GROUP1[:5], GROUP2[:5])
-    many = default_pseudocount(cells, GROUP1, GROUP2)
-    assert many < few
-    table = differential_expression(model, cells, GROUP1, GROUP2)
-    assert (table["pseudocounts"] == many).all()
+def test_the_pseudocount_is_one_for_all_groups_and_stays_when_cells_are_added(model, cells):
+    c = default_pseudocount(cells)
+    for first, second in [(GROUP1, GROUP2), (GROUP1[:5], GROUP2[:3])]:
+        table = differential_expression(model, cells, first, second)
+        assert (table["pseudocounts"] == c).all()
+    twice = cells_by_hand(cells.x.repeat(2, 1), genes=model.genes, batches=model.batches)
+    assert default_pseudocount(twice) == c
+    assert default_pseudocount(replace(cells, x=2 * cells.x)) == pytest.approx(c / 2)  # but it follows depth
+
+
+def test_cells_that_are_empty_for_the_most_have_no_median_depth(cells):
+    with pytest.raises(ValueError, match="cells: expected counts in most cells, found a median total of 0"):
+        default_pseudocount(replace(cells, x=cells.x * (torch.arange(N) < 10).unsqueeze(-1)))
 
 
 def test_a_large_pseudocount_plays_every_change_down(model, cells):
@@ -508,7 +532,7 @@ def test_settings_out_of_range_are_refused(model, cells, settings, error, messag
         differential_expression(model, cells, GROUP1, GROUP2, **settings)
 
 
-@pytest.mark.parametrize("ask", [differential_expression, lambda m, c, *groups: default_pseudocount(c, *groups)])
+@pytest.mark.parametrize("ask", [differential_expression, lambda m, c, *groups: default_pseudocount(c)])
 def test_what_is_not_cells_is_named_and_the_way_to_make_them(model, simulation, cells, ask):
     with pytest.raises(TypeError, match=r"cells: expected Cells, found AnnData; make them with cells_for\(model, data"):
         ask(model, simulation, GROUP1, GROUP2)

@@ -77,6 +77,14 @@ def test_false_discoveries_are_counted_by_how_untrue_they_are():
     assert (found["n_true"], found["n_called"]) == (3, 3)
 
 
+def test_where_nothing_is_changed_there_is_nothing_to_rank_or_to_find():
+    table = pd.DataFrame({"score": [2.0, 1.0], "called": [True, False]})
+    found = de_simulation.measures(table, np.zeros(2))
+    assert np.isnan(found["auc"])
+    assert np.isnan(found["power"])
+    assert (found["fdp"], found["n_true"]) == (1, 0)
+
+
 def test_calibration_bins_hold_what_they_say():
     genes = pd.DataFrame({"mode": "m", "over": "o", "proba": [0.0, 0.04, 0.3, 0.95, 1.0], "truth": [0, 1, 0, 1, 1.0]})
     table = de_simulation.calibration(genes)

@@ -82,7 +82,7 @@ QUESTIONS = {
     "means, vanilla": ("scvi", lambda m, c: compare(m, c, mode="vanilla")),
     "pairs": ("scvi", lambda m, c: compare(m, c, over="pairs")),
     "pairs, own batch": ("encode_batch", lambda m, c: compare(m, c, over="pairs", batch_correction=False)),
-    "pseudocount": ("scvi", lambda m, c: np.array(default_pseudocount(c, GROUP1, GROUP2))),
+    "pseudocount": ("scvi", lambda m, c: np.array(default_pseudocount(c))),
 }
 FEW = {  # of few cells, which they take whole
     "local posteriors": ("vae", lambda m, c: fit_local_posteriors(m, c, steps=3).mean.cpu().numpy()),

@@ -62,6 +62,16 @@ def test_counts_follow_scipys_zero_inflated_negative_binomial():
     assert uniformity(theta, mu / (theta + mu)) < P_BOUND  # and SciPy's p swapped
 
 
+@pytest.mark.parametrize("base_sd", [0.0, 1.5])
+def test_the_base_profile_has_the_spread_asked_for(base_sd):
+    settings = {"n_cells": 6, "n_genes": 4000, "n_types": 2, "n_changed": 0, "dropout": 0.0, "seed": 17}
+    rho = simulate(**settings, base_sd=base_sd).uns["truth"]["rho_types"][0]
+    spread = Z_BOUND / np.sqrt(2 * len(rho))
+    assert np.log(rho).std() == pytest.approx(base_sd, rel=spread, abs=1e-12)
+    one = simulate(**settings, base_sd=1.0).uns["truth"]["rho_types"][0]
+    np.testing.assert_array_equal(one, simulate(**settings).uns["truth"]["rho_types"][0])
+
+
 def test_dropout_comes_as_often_as_pi_says_in_every_gene_and_every_cell(data):
     dropped, pi = data.layers["dropped"].astype(float), data.layers["zi_probs"]
     assert np.abs(_z_of_sum(dropped, pi, pi * (1 - pi))).max() < Z_BOUND
@@ -211,6 +221,7 @@ def test_gate_accepts_what_the_process_makes(n_types, n_batches, n_changed, fold
         ({"dropout": 1.0}, "dropout: expected 0 ≤ dropout < 1, found 1.0"),
         ({"dropout": -0.1}, "dropout: expected 0 ≤ dropout < 1, found -0.1"),
         ({"batch_sd": -1.0}, "batch_sd: expected a number ≥ 0, found -1.0"),
+        ({"base_sd": -1.0}, "base_sd: expected a number ≥ 0, found -1.0"),
         ({"log_library_sd": -1.0}, "log_library_sd: expected a number ≥ 0, found -1.0"),
         ({"seed": -1}, "seed: expected a whole number ≥ 0, found -1"),
         ({"log_library_means": (0.0,)}, "expected a count in every cell, found cell .*raise log_library_means"),

@@ -9,15 +9,21 @@ Two questions hide behind "differently", and ``over`` chooses one:
 - ``"pairs"``: do a random cell of one group and a random cell of the other differ? This is what scvi-tools computes.
   K pairs of cells, a draw of z for each. Cells differ within a group too, so probabilities stay away from 0 and 1.
 
-Means are the default, because "this type expresses more of the gene than that one" is a sentence about means, and its
-truth does not hang on how much cells vary within a group. Over pairs the spread of two single cells alone moves many
-unchanged genes by more than δ: p is then middling for all genes, and while changes are small little is called. What
-means lack: averaged over hundreds of cells q(z∣x) has next to no spread, and of the decoder's weights no uncertainty is
-known at all, so p is nearly always 0 or 1, and what guards against errors is δ and c, not p. Two things follow. The FDR
-rule spends its whole allowance: at a target of .05, nineteen genes of p = 1 let in one of p = 0, so read ``proba_de``
-beside the call. And in vanilla mode, which has neither δ nor c, any difference between means is certain, however small:
-ask it over pairs, as its paper does.
-``experiments.de_simulation`` measures all this.
+Means are the default. "This type expresses more of the gene than that one" is a sentence about means, and of two halves
+of one population it is false of every gene. Over pairs a gene that only varies may pass for one that changed: where
+cells differ by a standard deviation s, in log₂, two cells of *one* population have p(∣LFC∣ > δ) = 2Φ(−δ/√2s), more than
+a half from s = 1.05 δ on. (scvi-tools guards against it: the larger of the two one-sided probabilities, which it
+reports, is at most a half there.) Pairs are right for sentences about cells: how often does a treated cell hold more
+than an untreated one?
+
+Means have their price. Averaged over many cells q(z∣x) has next to no spread, and of the decoder's weights no
+uncertainty is known at all, so p is nearly always 0 or 1, however large the error is. Read it as a point estimate held
+against δ: δ guards against errors, p does not. Rank by ``lfc_mean``, and train a second time. Two things follow. The
+FDR rule spends its whole allowance: at a target of .05, nineteen genes of p = 1 let in one of p = 0, so read
+``proba_de`` beside the call. And in vanilla mode, which has neither δ nor c, any difference between means is certain,
+however small: ask it over pairs, as its paper does.
+
+``experiments.de_simulation`` measures all this, ``experiments.de_contests`` where it is hard and beside rank tests.
 
 Sources: Lopez et al. 2018, https://doi.org/10.1038/s41592-018-0229-2 (vanilla mode); Boyeau et al. 2023,
 https://doi.org/10.1073/pnas.2209124120 (change mode). ``analysis.group_draws`` makes the draws, this room decides; what
@@ -26,7 +32,6 @@ stays in memory is K × G log fold changes, however many cells there are.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import log
 from typing import Literal, get_args
 
 import numpy as np
@@ -36,10 +41,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from course_lib.analysis.bayes_decision import STRONG, called_at, log_bayes_factor
+from course_lib.analysis.composition import centred, well_counted
 from course_lib.analysis.gate import COUNT_MODEL, check_is_cells, check_question, warn_untrained
 from course_lib.analysis.group_draws import mean_draws, pair_draws
 from course_lib.analysis.groups import group_positions
-from course_lib.analysis.parts import at_a_time, device_of, parts_at
+from course_lib.analysis.parts import at_a_time, device_of, one_after_another, parts_at
 from course_lib.analysis.protocol import CountModel
 from course_lib.arguments import choice, fraction, not_negative, positive, seed_number, whole_number
 from course_lib.contexts import evaluating, seeded
@@ -48,7 +54,7 @@ from course_lib.data.cells import CellTable
 Mode = Literal["change", "vanilla"]
 Over = Literal["means", "pairs"]
 Columns = dict[str, NDArray]
-COUNTING_NOISE = 0.125  # of a log₂ fold change: standard deviation that the default pseudocount tolerates
+MOLECULES = 0.1  # of a gene, in a cell of median library size: what the default pseudocount adds
 
 
 def differential_expression(
@@ -63,6 +69,7 @@ def differential_expression(
     fdr_target: float = 0.05,
     pseudocount: float | None = None,
     batch_correction: bool = True,
+    centre: bool = False,
     n_samples: int = 100,
     n_pairs: int = 5_000,
     seed: int = 0,
@@ -81,6 +88,8 @@ def differential_expression(
     batch_correction : True averages each cell's ρ over all the model's batches, so that no difference between batches
         can pass for one between groups, whatever cells they hold; False decodes each cell under its own batch.
         (With a condition as the model's batch, True averages away the very thing that is asked.)
+    centre : True rescales ρ in every draw so that the well-counted genes' median change is none, for those who hold
+        that most genes did not change: see ``analysis.composition``.
     n_samples : K for "means".   n_pairs : K for "pairs".
 
     Returns
@@ -93,8 +102,20 @@ def differential_expression(
       ``is_de_fdr_<target>``; most probable first, among equals the larger change;
     - vanilla: ``proba_m1`` = p(ρ₁ > ρ₂), ``proba_m2``, ``is_de``; highest in group 1 first.
 
-    scvi-tools differs in three places: its ``proba_de`` is the larger of p(LFC ≥ δ) and p(LFC < −δ), here it is their
-    sum; its ``lfc_*`` are taken at a thousandth of the pseudocount; its groups are compared over pairs only.
+    With ``centre``, ``scale1`` and ``scale2`` are means of the rescaled ρ.
+
+    Where ``SCVI.differential_expression`` of scvi-tools (1.4.2) differs, by its defaults:
+
+    - it asks in vanilla mode, and leaves it to you to call genes there; δ, the target and the FDR rule are the same;
+    - over pairs only: 5,000 draws from either group, with no seed of their own. Two options are off unless asked for:
+      ``weights="importance"`` prefers draws of z that explain many cells of the group, ``filter_outlier_cells`` first
+      leaves out cells that lie apart in z;
+    - ``batch_correction=False``, each cell under its own batch. With True the draws are divided among the batches, and
+      a pair is compared under one and the same; here each cell's ρ is first averaged over all of them;
+    - c from the fit: of the genes with a mean count below .01 in a group, the largest ρ of any draw; of these the
+      .9 quantile; of the two groups the larger; divided by G, and at least 1e-10;
+    - ``proba_de`` is the larger of p(LFC ≥ δ) and p(LFC < −δ), here their sum (there with ``test_mode="two"``);
+    - ``lfc_*`` are taken at a thousandth of c, ``proba_de`` at c: a gene with a large ``lfc_mean`` may have a small p.
 
     Raises
     ------
@@ -113,15 +134,19 @@ def differential_expression(
     delta, n_draws = not_negative("delta", delta), whole_number("n_samples", n_samples, 2)
     n_pairs, seed = whole_number("n_pairs", n_pairs, 2), seed_number(seed)
     batch_correction = choice("batch_correction", batch_correction, (False, True))
+    centre = choice("centre", centre, (False, True))
     fdr_target = fraction("fdr_target", fdr_target, zero_too=False)
     given = None if pseudocount is None else positive("pseudocount", pseudocount)
     warn_untrained(model)
 
     counts = _counts_of(cells, first), _counts_of(cells, second)
-    c = _default_pseudocount(*counts) if given is None else given
+    c = default_pseudocount(cells) if given is None else given
     draw, n_draws = (mean_draws, n_draws) if over == "means" else (pair_draws, n_pairs)
     with evaluating(model), seeded(seed, device_of(model, cells)):
         draws = draw(model, cells, first, second, n_draws, batch_correction)
+        if centre:
+            genes = well_counted(counts[0].total, counts[1].total)
+            draws = (centred(rho1, rho2, genes) for rho1, rho2 in draws)
         if mode == "change":
             columns = _change(draws, n_draws, cells.n_genes, delta, c)
         else:
@@ -137,17 +162,33 @@ def differential_expression(
     return table
 
 
-def default_pseudocount(cells: CellTable, group1: ArrayLike, group2: ArrayLike) -> float:
-    """The c at which counting noise alone moves no gene's log₂ fold change by a standard deviation above 1/8.
+def default_pseudocount(cells: CellTable) -> float:
+    """c: a tenth of a molecule in a cell of the median library size, of all cells given, on the scale of ρ.
 
-    A group with T molecules in all has S = ρT of a gene, give or take √S. The LFC with pseudocount c then has variance
-    Σ S/(S + cT)² / ln²2 over the two groups, largest at ρ = c, where it is (1/T₁ + 1/T₂) / (4c ln²2). Setting that
-    to (1/8)², half of the usual δ, and solving gives c. Below c changes are played down: no model can know them.
-    More cells or deeper ones make c smaller; zero is never reached.
+    c belongs to the question. Far above it LFC is the change of ρ; a gene far below it has none, whatever ρ does. So c
+    may not hang on how many cells the groups hold, as one set by the groups' counting noise does: the same two
+    populations would have other truths in samples of other sizes, and a gene could become "changed" because more cells
+    were sequenced. This c is one for all comparisons in a data set, says what it means (a gene that about one cell in
+    ten shows), and is of the size that counting asks for in groups of hundreds of cells: at ρ = c, N cells a side
+    leave the LFC of the plain rates a standard deviation of 3.2/√N, half of the usual δ at N = 666. In smaller groups
+    counting noise passes c, as it should pass a definition; to hold it back is the task of p, of more cells, or of a
+    larger c that you choose and report. It still follows depth: of cells sequenced twice as deep it is half. Where data
+    sets are to be compared, pass one number for all.
+
+    Every cell is read once, from a file too; ``pseudocount=`` saves that.
+
+    Raises
+    ------
+    TypeError : what is no cells.   ValueError : more than half of the cells without a count.
     """
     check_is_cells(cells)
-    first, second = group_positions(group1, group2, len(cells))
-    return _default_pseudocount(_counts_of(cells, first), _counts_of(cells, second))
+    totals = one_after_another(
+        len(cells), (part.x.sum(1, dtype=torch.float64) for part in cells.parts(at_a_time(cells.n_genes)))
+    )
+    median = float(np.median(totals))
+    if not median > 0:
+        raise ValueError("cells: expected counts in most cells, found a median total of 0; leave empty cells out.")
+    return MOLECULES / median
 
 
 @dataclass(frozen=True)
@@ -165,11 +206,6 @@ def _counts_of(cells: CellTable, positions: NDArray) -> GroupCounts:
         total += part.x.sum(0, dtype=torch.float64).cpu().numpy()
         not_zero += (part.x > 0).sum(0).cpu().numpy()
     return GroupCounts(len(positions), total, not_zero)
-
-
-def _default_pseudocount(*groups: GroupCounts) -> float:
-    inverse_totals = sum(1 / group.total.sum() for group in groups)
-    return float(inverse_totals / (2 * COUNTING_NOISE * log(2)) ** 2)
 
 
 def _count_columns(first: GroupCounts, second: GroupCounts) -> Columns:

@@ -34,6 +34,7 @@ def simulate(
     log_library_means: Sequence[float] = (7.6, 8.2),
     log_library_sd: float = 0.3,
     theta_median: float = 2.0,
+    base_sd: float = 1.0,
     batch_sd: float = 0.3,
     dropout: float = 0.1,
     seed: int = 0,
@@ -56,6 +57,8 @@ def simulate(
     log_library_means : mean of log ℓ in each batch; their number is B.
     log_library_sd : standard deviation of log ℓ within a batch, ≥ 0.
     theta_median : log θ_g ~ N(log theta_median, 0.5²).
+    base_sd : the genes' log expression in the base profile ~ N(0, base_sd²), before pairs are formed, ≥ 0. In droplets
+        it is about 1.5: few genes hold most molecules, and most counts are zero.
     batch_sd : log-factors δ_sg ~ N(0, batch_sd²) by which batch s distorts gene g; 0 for no batch effect on ρ.
     dropout : logit π_ng = logit(dropout) + a_n + b_g, a_n ~ N(0, 0.5²), b_g ~ N(0, 1): the median of π, in [0, 1);
         0 for none, and then the counts are negative binomial.
@@ -79,7 +82,8 @@ def simulate(
     """
     n_batches = len(real_numbers("log_library_means", log_library_means))
     _check_sizes(n_cells, n_genes, n_types, n_batches, n_changed)
-    for name, value, least in [("fold", fold, 1), ("log_library_sd", log_library_sd, 0), ("batch_sd", batch_sd, 0)]:
+    spreads = [("log_library_sd", log_library_sd, 0), ("base_sd", base_sd, 0), ("batch_sd", batch_sd, 0)]
+    for name, value, least in [("fold", fold, 1), *spreads]:
         if real_number(name, value) < least:
             raise ValueError(f"{name}: expected a number ≥ {least}, found {value}.")
     positive("theta_median", theta_median)
@@ -92,7 +96,7 @@ def simulate(
     library = np.exp(rng.normal(np.take(log_library_means, batch), log_library_sd))  # (N,) ℓ
     theta = np.exp(rng.normal(np.log(theta_median), 0.5, n_genes))  # (G,) θ
 
-    rho_types, changed_in, direction = _balanced_profiles(rng, n_types, n_genes, n_changed, fold)
+    rho_types, changed_in, direction = _balanced_profiles(rng, n_types, n_genes, n_changed, fold, base_sd)
     batch_log_factors = rng.normal(0.0, batch_sd, (n_batches, n_genes))  # (B, G) δ
     rho_biology = rho_types[cell_type]  # (N, G)
     rho = rho_biology * np.exp(batch_log_factors[batch])
@@ -146,10 +150,10 @@ def simulate(
 
 
 def _balanced_profiles(
-    rng: np.random.Generator, n_types: int, n_genes: int, n_changed: int, fold: float
+    rng: np.random.Generator, n_types: int, n_genes: int, n_changed: int, fold: float, base_sd: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Profiles of the types (T, G), the owner of each gene (G,; T for none) and its direction (G,)."""
-    base = rng.lognormal(0.0, 1.0, n_genes)  # (G,), not yet normalised
+    base = rng.lognormal(0.0, base_sd, n_genes)  # (G,), not yet normalised
     changed_in = np.full(n_genes, n_types)
     direction = np.zeros(n_genes, dtype=np.int64)
     pairs = rng.permutation(n_genes)[: 2 * n_types * n_changed].reshape(n_types, 2, n_changed)

@@ -29,7 +29,7 @@ import pandas as pd
 import scanpy
 import torch
 from anndata import AnnData
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_auc_score
 
 from course_lib.analysis.differential_expression import differential_expression
@@ -58,23 +58,25 @@ BINS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 NULL_SEEDS, NULL_TYPE, NULL_GENES, KEPT = 3, "CD14+ Monocytes", 1_000, 0.4
 
 
-def train(cells: Cells, seed: int, learns_library: bool = True) -> SCVI:
-    """ZINB scVI on nine tenths of the cells, stopped by the rest."""
+def train(cells: Cells, seed: int, learns_library: bool = True, **training: Any) -> SCVI:
+    """ZINB scVI on nine tenths of the cells, stopped by the rest; ``training`` replaces some of ``TRAINING``."""
     train_index, validation_index = split_indices(len(cells), (0.9, 0.1), seed=seed)
     seen = cells[train_index]
     prior = log_library_moments(seen) if learns_library else None
     torch.manual_seed(seed)
     model = SCVI(cells.genes, cells.batches, library_prior=prior, gene_likelihood="zinb")
-    fit(model, seen, validation=cells[validation_index], seed=seed, progress=False, **TRAINING)
+    fit(model, seen, validation=cells[validation_index], seed=seed, progress=False, **(TRAINING | training))
     return model
 
 
-def compare(model: SCVI, cells: Cells, one: NDArray, two: NDArray, mode: str, over: Over, seed: int) -> pd.DataFrame:
+def compare(
+    model: SCVI, cells: Cells, one: NDArray, two: NDArray, mode: str, over: Over, seed: int, **more: Any
+) -> pd.DataFrame:
     """The table of ``differential_expression`` in the order of the cells' genes, with ``score`` and ``called``."""
     name, pseudocount = MODES[mode]
     table = differential_expression(
         model, cells, one, two, mode=name, over=over, delta=DELTA, fdr_target=FDR_TARGET, pseudocount=pseudocount,
-        n_samples=N_SAMPLES, n_pairs=N_PAIRS, seed=seed,
+        n_samples=N_SAMPLES, n_pairs=N_PAIRS, seed=seed, **more,
     ).loc[list(cells.genes)]  # fmt: skip
     if name == "vanilla":
         return table.assign(score=table["bayes_factor"].abs(), called=table["is_de"])
@@ -108,15 +110,23 @@ def true_lfc(rho1: NDArray, rho2: NDArray, pseudocount: float) -> NDArray[np.flo
 
 
 def measures(table: pd.DataFrame, truth: NDArray) -> dict[str, float]:
-    """AUC, realised false discoveries and power of one method; ``truth`` (G,) in [0, 1]."""
+    """AUC, realised false discoveries and power of one method; ``truth`` (G,) in [0, 1].
+
+    NaN where there is nothing to rank (AUC: genes of one kind only) or to find (power).
+    """
     called, changed = table["called"].to_numpy(), truth > 0.5
     return {
-        "auc": float(roc_auc_score(changed, table["score"])),
+        "auc": auc(changed, table["score"]),
         "n_true": float(changed.sum()),
         "n_called": float(called.sum()),
         "fdp": float(np.mean(1 - truth[called])) if called.any() else 0.0,
-        "power": float(called[changed].mean()),
+        "power": float(called[changed].mean()) if changed.any() else np.nan,
     }
+
+
+def auc(changed: NDArray, score: ArrayLike) -> float:
+    """How often a changed gene scores above an unchanged one, ties counted half: (G,) and (G,)."""
+    return float(roc_auc_score(changed, score)) if 0 < changed.sum() < len(changed) else np.nan
 
 
 def counting_error(model: SCVI, cells: Cells, table: pd.DataFrame, one: NDArray, two: NDArray) -> NDArray[np.float64]:
