@@ -72,13 +72,11 @@ def test_clisi_is_one_where_types_are_apart_and_nothing_where_they_are_mixed():
     assert scib.clisi(codes, rng.permutation(labels)) < 0.15
 
 
-def test_kbet_looks_at_batches_within_types():
+def test_kbet_counts_the_cells_whose_neighbours_are_a_fair_sample():
     rng = np.random.default_rng(0)
-    labels = np.repeat(["A", "B"], 100)
-    codes = rng.standard_normal((200, 3)) + 100 * (labels == "B")[:, None]
-    mixed = rng.choice(["first", "second"], 200)
-    apart = np.where(codes[:, 0] > np.where(labels == "B", 100, 0), "first", "second")
-    unequal = np.where(rng.random(200) < np.where(labels == "B", 0.8, 0.2), "first", "second")
-    assert scib.kbet(codes, mixed, labels) > 0.8
-    assert scib.kbet(codes, unequal, labels) > 0.8  # the types' sizes differ, not the mixing
-    assert scib.kbet(codes, apart, labels) < 0.4
+    codes, batch = rng.standard_normal((400, 3)), np.repeat(["a", "b"], 200)
+    far = codes + 1_000 * (batch == "b")[:, None]
+    assert scib.kbet(codes, rng.permutation(batch)) > 0.8
+    assert scib.kbet(far, batch) == 0
+    half = np.arange(400) % 200 < 100  # of each batch apart; the other halves lie together
+    assert scib.kbet(np.where(half[:, None], far, codes - 5_000), batch) == pytest.approx(0.5, abs=0.1)
