@@ -44,9 +44,10 @@ def test_doctor_judges_an_old_python_in_a_syntax_that_it_reads():
 
 @pytest.fixture
 def peer_installed(monkeypatch):
-    """As if the extra `peer` were here, whether or not it is."""
-    version, pin = importlib.metadata.version, environment.pinned_versions(ROOT)["scvi-tools"]
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: pin if name == "scvi-tools" else version(name))
+    """As if the extras `peer` and `benchmark` were here, whether or not they are."""
+    version, pins = importlib.metadata.version, environment.pinned_versions(ROOT)
+    extras = {name: pins[name] for name in ("scvi-tools", "harmonypy", "scib-metrics")}
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: extras.get(name) or version(name))
 
 
 def missing(package: str, monkeypatch: pytest.MonkeyPatch) -> doctor.Finding:
@@ -74,9 +75,10 @@ def test_doctor_only_notes_a_missing_package_that_nothing_but_the_tests_need(pee
     assert (finding.level, finding.text) == ("note", "nbval is not installed; `make test` needs it")
 
 
-def test_doctor_only_notes_that_scvi_tools_is_missing_and_what_it_is_for(peer_installed, monkeypatch):
-    finding = missing("scvi-tools", monkeypatch)
-    assert (finding.level, finding.text) == ("note", "scvi-tools is not installed; only comparisons with it need it")
+@pytest.mark.parametrize("package", ["scvi-tools", "scib-metrics"])
+def test_doctor_only_notes_that_another_program_is_missing_and_what_it_is_for(package, peer_installed, monkeypatch):
+    finding = missing(package, monkeypatch)
+    assert (finding.level, finding.text) == ("note", f"{package} is not installed; only comparisons with it need it")
 
 
 def test_doctor_names_a_version_out_of_range_with_the_range(peer_installed, monkeypatch):

@@ -63,3 +63,16 @@ def test_a_model_gets_counts_or_their_logarithms_and_the_types_in_the_order_of_t
     np.testing.assert_array_equal(counts.x, table(data.X))
     np.testing.assert_array_equal(expression.x, table(data.layers["log"]))
     assert types.tolist() == same.tolist() == data.obs["cell_type"].astype(str).tolist()
+
+
+def test_genes_within_runs_leave_out_some_that_tell_the_runs_apart():
+    over_both, within = data_sets.pbmc_pair(), data_sets.pbmc_pair(within_runs=True)
+    assert within.shape == over_both.shape == (400, 1_000)
+    assert set(within.obsm["protein"]) >= {"CD3", "CD19"}
+
+    def apart(data):
+        first = (data.obs["batch"] == "5k").to_numpy()
+        log = table(data.layers["log"])
+        return np.abs(log[first].mean(0) - log[~first].mean(0)).mean()
+
+    assert apart(within) < 0.9 * apart(over_both)

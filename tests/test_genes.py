@@ -16,15 +16,18 @@ def some_counts() -> AnnData:
     return simulate(300, 200, n_changed=8, fold=6.0, batch_sd=0, seed=2)
 
 
-def by_standardised_variance(counts: np.ndarray, n_genes: int) -> np.ndarray:
+def standardised_variance(counts: np.ndarray) -> np.ndarray:
     """Seurat v3 by its equations (Stuart et al. 2019): variance of counts standardised by a curve, clipped at √N."""
     n, mean, variance = len(counts), counts.mean(0), counts.var(0, ddof=1)
     curve = loess(np.log10(mean), np.log10(variance), span=0.3, degree=2)
     curve.fit()
     sd = np.sqrt(10**curve.outputs.fitted_values)
     clipped = np.minimum(counts, sd * np.sqrt(n) + mean)
-    standardised = ((clipped - mean) ** 2).sum(0) / ((n - 1) * sd**2)
-    return np.sort(np.argsort(-standardised)[:n_genes])
+    return ((clipped - mean) ** 2).sum(0) / ((n - 1) * sd**2)
+
+
+def by_standardised_variance(counts: np.ndarray, n_genes: int) -> np.ndarray:
+    return np.sort(np.argsort(-standardised_variance(counts))[:n_genes])
 
 
 @pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_matrix])
@@ -38,6 +41,51 @@ def test_most_variable_keeps_the_genes_whose_variance_stands_above_the_curve(for
     kept = chosen.X.toarray() if scipy.sparse.issparse(chosen.X) else chosen.X
     np.testing.assert_array_equal(kept, counts[:, expected])  # raw counts, in the order they had
     assert (data.var["changed_in"].to_numpy()[expected] != "none").mean() > 2 * 48 / 200  # markers are enriched
+
+
+def test_within_batches_the_median_of_a_genes_ranks_decides():
+    data = simulate(300, 200, n_changed=8, fold=6.0, batch_sd=0.3, seed=2)
+    counts, batch = data.X.astype(np.float64), data.obs["batch"].to_numpy(dtype=str)
+    ranks = np.stack([np.argsort(np.argsort(-standardised_variance(counts[batch == b]))) for b in np.unique(batch)])
+    among = np.where(ranks < 40, ranks, np.nan)
+    seen = np.flatnonzero(np.isfinite(among).any(axis=0))
+    median, often = np.nanmedian(among[:, seen], axis=0), np.isfinite(among[:, seen]).sum(axis=0)
+    expected = np.sort(seen[np.lexsort((-often, median))][:40])
+    chosen = most_variable(data, 40, batch_key="batch")
+    assert list(chosen.var_names) == list(data.var_names[expected])
+    assert list(chosen.var_names) != list(most_variable(data, 40).var_names)
+
+
+def test_a_gene_that_only_tells_batches_apart_is_chosen_over_both_and_not_within():
+    """Of 200 Poisson genes every third is overdispersed in both batches; three others have another mean in each."""
+    rng = np.random.default_rng(0)
+    second = (np.arange(300) % 2).astype(bool)
+    mean = np.tile(np.geomspace(1, 20, 200), (300, 1))
+    mean[:, ::3] *= rng.gamma(1.0, size=(300, 67))
+    told = [85, 100, 115]
+    mean[:, told] = np.where(second, 8.0, 0.5)[:, None]
+    data = AnnData(rng.poisson(mean))
+    data.obs["batch"] = np.where(second, "b", "a")
+    names = {str(gene) for gene in told}
+    assert names <= set(most_variable(data, 60).var_names)
+    assert not names & set(most_variable(data, 60, batch_key="batch").var_names)
+
+
+@pytest.mark.parametrize(
+    "batch, message",
+    [
+        ("run", r"batch_key: expected a column of data\.obs, \[.*'batch'.*\], found 'run'"),
+        ([None, *"ab" * 149, "a"], "batch_key: expected a batch for each cell, found none for 1 of .*'cell_0'"),
+        (["a"] * 299 + ["b"], r"data: expected enough cells .*only 0 genes vary.*take more cells"),
+    ],
+)
+def test_batches_that_cannot_be_are_named(batch, message):
+    data = some_counts()
+    key = batch if isinstance(batch, str) else "batch"
+    if key == "batch":
+        data.obs["batch"] = batch
+    with pytest.raises(ValueError, match=message):
+        most_variable(data, 40, batch_key=key)
 
 
 @pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_matrix])

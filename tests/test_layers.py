@@ -10,7 +10,9 @@ from packaging.utils import canonicalize_name
 from course_lib.tooling import environment
 from course_lib.tooling.files import ROOT
 
-PEER_OF_MODULE = {"scvi": "scvi-tools", "lightning": "scvi-tools"}  # who brings it: the extra may be absent
+PEER_OF_MODULE = {  # who brings it: the extra may be absent
+    "scvi": "scvi-tools", "lightning": "scvi-tools", "harmonypy": "harmonypy", "scib_metrics": "scib-metrics",
+}  # fmt: skip
 
 
 # What stands in a row may import the rows above it, and its own; "training" and "analysis" import no model.
@@ -115,7 +117,7 @@ def test_no_module_imports_itself_by_a_detour():
 def test_what_the_library_and_its_tests_import_is_declared():
     owners = importlib.metadata.packages_distributions()
     in_every_environment = {"pip"}
-    extras = {"course_lib": ["peer"], "tests": environment.all_extras(ROOT)}  # who imports a peer: the next test
+    extras = {"course_lib": ["peer", "benchmark"], "tests": environment.all_extras(ROOT)}  # who needs them: next test
     for folder, allowed_extras in extras.items():
         declared = {canonicalize_name(r.name) for r in environment.declared_requirements(ROOT, *allowed_extras)}
         local = {path.stem for path in (ROOT / folder).iterdir()} | {"course_lib", folder}
@@ -129,8 +131,8 @@ def test_what_the_library_and_its_tests_import_is_declared():
                 assert distributions & declared, f"{path.relative_to(ROOT)} imports {module}, which is not declared"
 
 
-def test_only_experiments_and_tests_import_scvi_tools_and_only_inside_functions():
-    """Nobody needs the extra to read, run or import the course."""
+def test_only_experiments_and_tests_import_other_programs_and_only_inside_functions():
+    """Nobody needs the extras to read, run or import the course."""
     importing, at_the_top = set(), set()
     for path in [*(ROOT / "course_lib").rglob("*.py"), *(ROOT / "tests").glob("*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -5,7 +5,12 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import entropy, hypergeom
 
-from course_lib.analysis.mixing import batch_entropy, batch_entropy_ceiling, same_batch_neighbours
+from course_lib.analysis.mixing import (
+    batch_entropy,
+    batch_entropy_ceiling,
+    same_batch_neighbours,
+    shuffled_within,
+)
 
 
 @pytest.fixture
@@ -121,6 +126,17 @@ def test_each_type_is_permuted_by_itself(rng):
     batch = np.repeat(np.arange(40) % 2, 3)
     assert batch_entropy(codes, batch, n_neighbors=2) == 0
     assert batch_entropy_ceiling(codes, batch, label, n_neighbors=2) > 0.2  # log 2 in about half of the cells
+
+
+def test_shuffling_keeps_how_often_a_batch_occurs_in_each_type_and_leaves_its_input_alone(rng):
+    batch, label = rng.choice(["5k", "10k"], 200), rng.choice(["B", "NK", "T"], 200)
+    before = batch.copy()
+    shuffled = shuffled_within(batch, label, seed=1)
+    assert sorted(zip(label, shuffled, strict=True)) == sorted(zip(label, batch, strict=True))
+    assert (shuffled != batch).any()
+    np.testing.assert_array_equal(batch, before)
+    codes = rng.standard_normal((200, 2))
+    assert batch_entropy_ceiling(codes, batch, label, 9, seed=1) == batch_entropy(codes, shuffled, 9)
 
 
 TEN = np.arange(10.0)[:, None]

@@ -70,13 +70,33 @@ def batch_entropy_ceiling(
     TypeError, ValueError : as ``batch_entropy``, and the same of labels and seed.
     """
     table = number_table("codes", codes)
-    shuffled = name_of_each("batch", batch, len(table)).copy()
-    types = name_of_each("labels", np.zeros(len(table)) if labels is None else labels, len(table))
+    names = name_of_each("batch", batch, len(table))
+    return _entropy(_neighbours(table, n_neighbors), shuffled_within(names, labels, seed))
+
+
+def shuffled_within(batch: ArrayLike, labels: ArrayLike | None, seed: int = 0) -> NDArray[Any]:
+    """Batches permuted among the cells of each type: as they would lie if they meant nothing within a type.
+
+    Parameters
+    ----------
+    batch, labels, seed : as in ``batch_entropy_ceiling``, whose permutation this is; any other score of mixing has its
+        ceiling by the same.
+
+    Returns
+    -------
+    (N,) the batches, each as often in each type as before.
+
+    Raises
+    ------
+    TypeError, ValueError : batches or labels that are missing or of unequal number, a seed that is none.
+    """
+    shuffled = name_of_each("batch", batch, np.size(batch)).copy()
+    types = name_of_each("labels", np.zeros(len(shuffled)) if labels is None else labels, len(shuffled))
     rng = np.random.default_rng(seed_number(seed))
     for name in np.unique(types):
         members = np.flatnonzero(types == name)
         shuffled[members] = rng.permutation(shuffled[members])
-    return _entropy(_neighbours(table, n_neighbors), shuffled)
+    return shuffled
 
 
 def same_batch_neighbours(coordinates: ArrayLike, batch: ArrayLike, n_neighbors: int = 15) -> tuple[float, float]:

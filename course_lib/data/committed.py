@@ -54,7 +54,8 @@ def load_mosaic() -> AnnData:
 def load_pbmc_pair() -> AnnData:
     """200 + 200 blood cells from two 10x v3 runs × 12,351 shared genes, CSR: a batch effect one can see.
 
-    ``obs["batch"]``: 5k or 10k. No kinds of cell. ``obsm["protein"]``: counts of the 14 antibodies both runs used.
+    ``obs["batch"]``: 5k or 10k. ``obsm["protein"]``: a data frame, counts of the 14 antibodies both runs used. No kinds
+    of cell, but these antibodies can name them (``course_lib.analysis.antibodies``).
     """
     return _load("pbmc_pair")
 

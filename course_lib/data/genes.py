@@ -18,25 +18,35 @@ from course_lib.data.tables import read_table
 LEAST_FOR_CURVE = 10  # genes
 
 
-def most_variable(data: AnnData, n_genes: int = 2_000) -> AnnData:
+def most_variable(data: AnnData, n_genes: int = 2_000, *, batch_key: str | None = None) -> AnnData:
     """A copy of ``data`` with the genes whose variance stands farthest above what their mean predicts.
 
     The choice of scvi-tools' own tutorials: scanpy's ``seurat_v3``, which expects raw counts in ``X``. Notebook 00
     shows its weakness: a gene may owe its rank to one odd cell.
 
+    Parameters
+    ----------
+    batch_key : a column of ``data.obs``. Then genes are ranked within each batch, and those of the best median rank
+        kept, over the batches that have them among their first ``n_genes``. Ranked over all cells together, a gene
+        may vary for no other reason than that batches differ in it, and a model is given what tells batches apart.
+
     Raises
     ------
     TypeError : ``data`` is no AnnData, ``n_genes`` no whole number.
     ValueError : ``X`` holds no counts (as the gate would say), a name occurs twice, ``n_genes`` is more than there are,
-        or too few cells and genes to fit the curve of variance against mean.
+        no column of that name or a cell without batch, or too few cells and genes to fit the curve of variance against
+        mean, in one of the batches.
     """
-    varying = int((_variance(_check(data, n_genes)) > 0).sum())
+    values = _check(data, n_genes)
+    varying = min(int((_variance(values[cells]) > 0).sum()) for cells in _batches(data, batch_key))
     try:
         if varying < LEAST_FOR_CURVE:  # on two or three, loess ends the whole process
             raise ValueError(f"only {varying} genes vary")
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)  # a division by zero, where the curve cannot be fitted
-            chosen = scanpy.pp.highly_variable_genes(data, n_top_genes=n_genes, flavor="seurat_v3", inplace=False)
+            chosen = scanpy.pp.highly_variable_genes(
+                data, n_top_genes=n_genes, flavor="seurat_v3", batch_key=batch_key, inplace=False
+            )
     except (ValueError, RuntimeWarning) as error:
         raise ValueError(
             f"data: expected enough cells and genes that differ to fit a curve of variance against mean, found "
@@ -57,6 +67,21 @@ def largest_spread(data: AnnData, n_genes: int = 558) -> AnnData:
     """
     spread = np.sqrt(_variance(_check(data, n_genes)))
     return data[:, np.sort(np.argsort(-spread, kind="stable")[:n_genes])].copy()
+
+
+def _batches(data: AnnData, batch_key: str | None) -> list[Any]:
+    """Which cells each batch has, or all cells once."""
+    if batch_key is None:
+        return [slice(None)]
+    if batch_key not in data.obs:
+        raise ValueError(f"batch_key: expected a column of data.obs, {sorted(data.obs)}, found {batch_key!r}.")
+    column = data.obs[batch_key]
+    if column.isna().any():
+        raise ValueError(
+            f"batch_key: expected a batch for each cell, found none for {int(column.isna().sum())} of them, first "
+            f"{data.obs_names[column.isna()][0]!r}; leave these cells out."
+        )
+    return [np.flatnonzero(column == name) for name in column.unique()]
 
 
 def _variance(values: Any) -> np.ndarray:

@@ -30,12 +30,13 @@ def pbmc3k(n_genes: int = 2_000) -> AnnData:
     return most_variable(with_log(data[data.obs["cell_type"] != "unassigned"]), n_genes)
 
 
-def pbmc_pair(n_genes: int = 1_000) -> AnnData:
-    """200 + 200 blood cells of two 10x runs, no types.
+def pbmc_pair(n_genes: int = 1_000, *, within_runs: bool = False) -> AnnData:
+    """200 + 200 blood cells of two 10x runs, no types; ``obsm["protein"]`` has their antibodies.
 
-    The most variable genes over both runs together, so that those which tell the runs apart are among them.
+    The most variable genes over both runs together, so that those which tell the runs apart are among them, or those
+    that vary most within runs.
     """
-    return most_variable(with_log(load_pbmc_pair()), n_genes)
+    return most_variable(with_log(load_pbmc_pair()), n_genes, batch_key="batch" if within_runs else None)
 
 
 def mosaic() -> AnnData:

@@ -75,8 +75,10 @@ def check_dependencies(root: Path = ROOT) -> list[Finding]:
         return [Finding("wrong", f"the package {error.name} is not installed, so the others cannot be checked", MEND)]
     findings = []
     needed = declared_requirements(root)
-    peers = declared_requirements(root, "peer")[len(needed) :]
+    peers = declared_requirements(root, "peer", "benchmark")[len(needed) :]
     for requirement in declared_requirements(root, *all_extras(root)):
+        if requirement.marker and not requirement.marker.evaluate():
+            continue  # not for this system
         try:
             installed = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:

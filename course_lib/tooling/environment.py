@@ -66,8 +66,8 @@ def environment_yml(root: Path = ROOT) -> str:
     """environment.yml: Python from conda, the declared packages from pip in their pinned versions, torch first."""
     requires_python = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
     pins = pinned_versions(root)
-    names = [canonicalize_name(r.name) for r in declared_requirements(root, *all_extras(root))]
-    ordered = sorted(names, key=lambda name: name != "torch")
+    declared = declared_requirements(root, *all_extras(root))
+    ordered = sorted(declared, key=lambda requirement: requirement.name != "torch")
     lines = [
         "name: course",
         "channels:",
@@ -78,10 +78,15 @@ def environment_yml(root: Path = ROOT) -> str:
         "  - pip:",
         f"      - --extra-index-url {CPU_INDEX}",
         "      - --constraint constraints.txt",
-        *(f"      - {name}=={pins[name]}" for name in ordered),
+        *(f"      - {canonicalize_name(r.name)}=={pins[canonicalize_name(r.name)]}{_where(r)}" for r in ordered),
         "      - --editable .",
     ]
     return CONDA_HEADER + "\n".join(lines) + "\n"
+
+
+def _where(requirement: Requirement) -> str:
+    """On which systems it is wanted, if not on all."""
+    return f"; {requirement.marker}" if requirement.marker else ""
 
 
 def main() -> None:
