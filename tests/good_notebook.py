@@ -51,12 +51,29 @@ check("a half and a half make one", total == 1)
 
 </details>
 
-**Exercise 2.** Say why.
+**Exercise 2.** *Build it.* Say why, from a blank cell.
 
+<details>
+<summary>Hint 1</summary>
+
+Think of two.
+
+</details>
+<details>
+<summary>Hint 2</summary>
+
+Think of a half.
+
+</details>
 <details>
 <summary>Answer</summary>
 
 Because addition is exact here.
+
+```python
+from course_lib.notebook import check
+check("two halves make one", 2 * 0.5 == 1)
+```
 
 </details>"""
 
@@ -189,6 +206,16 @@ def unknown_source(nb):
 def talk(index: int, asked):
     def breach(nb):
         nb.cells[index].metadata["talk"] = nbformat.from_dict(asked)
+
+    return breach
+
+
+def longer(what: str):
+    """Sixty more cells, or twelve thousand more words."""
+
+    def breach(nb):
+        added = ["Word." for _ in range(60)] if what == "cells" else ["word " * 12_000]
+        nb.cells[2:2] = [nbformat.v4.new_markdown_cell(text) for text in added]
 
     return breach
 

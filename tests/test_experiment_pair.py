@@ -5,7 +5,6 @@ import importlib.util
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import RESULTS
 
 from course_lib.analysis.antibodies import AMBIGUOUS, BLOOD_GATES
 from course_lib.experiments import pair
@@ -13,9 +12,6 @@ from course_lib.experiments import pair
 benchmark = pytest.mark.skipif(
     importlib.util.find_spec("scib_metrics") is None or importlib.util.find_spec("harmonypy") is None,
     reason="scib-metrics and harmonypy are not installed: pip install -e '.[test,benchmark]'",
-)
-committed = pytest.mark.skipif(
-    not (RESULTS / "pair.csv").is_file(), reason="the table is not made yet: python -m course_lib.experiments.pair"
 )
 SCORES = {*pair.MIXING, *(f"{name}_ceiling" for name in pair.MIXING), *pair.KEEPING}
 
@@ -110,7 +106,6 @@ def test_the_validation_cells_teach_nothing(monkeypatch):
     assert (before != after).any()
 
 
-@committed
 def test_the_table_is_whole(request):
     table, made = (request.getfixturevalue(name) for name in ("table", "made"))
     assert list(table.columns) == ["seed", "genes", "method", "measure", "value"]
@@ -123,7 +118,6 @@ def test_the_table_is_whole(request):
     assert unit["value"].between(-0.1, 1.0001).all()
 
 
-@committed
 def test_in_every_seed_the_decoder_that_knows_the_run_mixes_the_runs(request):
     table = request.getfixturevalue("table")
     wide = table.pivot(index=["genes", "seed"], columns=["measure", "method"], values="value")
@@ -132,7 +126,6 @@ def test_in_every_seed_the_decoder_that_knows_the_run_mixes_the_runs(request):
         assert (wide[name, "scvi_batch"] > wide[name, "pca"]).all()
 
 
-@committed
 def test_the_record_counts_the_cells_of_each_type(request):
     made = request.getfixturevalue("made")
     counts = pd.DataFrame(made["cells"])

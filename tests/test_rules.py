@@ -19,6 +19,7 @@ from good_notebook import (
     figure_output,
     heavy,
     kernel,
+    longer,
     never_run,
     output,
     say,
@@ -33,11 +34,12 @@ from good_notebook import (
     written,
 )
 
-from course_lib.notebook import check
+from course_lib.notebook import check, source_text
 from course_lib.tooling import rules
 from course_lib.tooling.document import Document, paragraphs, prose
 from course_lib.tooling.files import APPENDIX
 from course_lib.tooling.rules.outputs import locate
+from course_lib.tooling.rules.sitting import reading
 
 
 def test_the_good_notebook_keeps_every_rule_and_its_answers_run():
@@ -100,6 +102,13 @@ BREACHES = [
     (rules.links_lead_somewhere, code("table = read('../data/results/gone.csv')"), "opens '../data/results/gone.csv'"),
     (rules.cell_length, code(LONG), "16 lines of code"),
     (rules.cell_length, code("a = 1" + "\n# b" * 20), "21 in all"),
+    (rules.one_sitting, longer("cells"), "69 cells, at most 60"),
+    (rules.one_sitting, longer("words"), "87 minutes to read (12097 words"),
+    (rules.one_sitting, swap("5 to read", "15 to read"), "says 15 minutes to read, counted"),
+    (rules.builds, swap("*Build it.* Say", "Say"), "the last exercise begins"),
+    (rules.builds, swap("Hint 2", "Help"), "hints ['1'], expected at least 2"),
+    (rules.builds, swap("Hint 2", "Hint 1"), "hints ['1', '1']"),
+    (rules.builds, swap('check("two halves', 'print("two halves'), "has no check(…)"),
     (rules.no_measured_number, talk(0, {"slide": "# The ARI is 0.91"}), "'0.91'"),
     (rules.plain_prose, talk(0, {"slide": "# It works!"}), "exclamation"),
     (rules.talk_holds, talk(0, {"slide": " ".join(["word"] * 61)}), "cell 1: talk.slide: expected at most 60 words"),
@@ -207,7 +216,7 @@ def appendix():
 def test_an_appendix_need_not_ask_nor_exercise_and_a_lesson_must():
     assert rules.examine(Document("appendix/page", appendix(), APPENDIX)) == []
     broken = {finding.rule for finding in rules.examine(Document("09_page", appendix()))}
-    assert broken == {"opening", "predictions", "usual mistakes", "ending"}
+    assert broken == {"opening", "predictions", "usual mistakes", "build it", "ending"}
 
 
 @pytest.mark.parametrize(
@@ -291,3 +300,15 @@ def test_the_command_passes_a_good_notebook(tmp_path, capsys):
     nbformat.write(GOOD, path)
     assert rules.main([str(path)]) == 0
     assert capsys.readouterr().out == "good.ipynb: 0 findings\n"
+
+
+def test_reading_counts_what_there_is_to_read():
+    nb = copy.deepcopy(GOOD)
+    nb.cells[1].source = "## Four words in all, $x$ is one\n\n$$a = b$$\n\n> **Predict.** Why?"
+    seen = reading(Document("counted", nb))
+    title, table = 7, 13 + 4 + 5 + 7  # "09 A notebook …"; its four rows, where 3.11 is two words
+    said, printed = 7 + 2, 5 * 3  # with the formula; "✓ 0 is 0" five times
+    assert seen.words == title + table + said + printed
+    assert (seen.code, seen.equations, seen.figures, seen.predictions) == (3 + 1 + 2 + 5, 1, 1, 1)
+    assert seen.source == sum(bool(line.strip()) for line in source_text(check).split("\n"))
+    assert seen.minutes == round(seen.words / 150 + seen.code / 10 + seen.source / 15 + 3)

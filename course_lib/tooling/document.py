@@ -77,9 +77,17 @@ class Document:
         return [line.strip() for line in re.findall(r"^#{1,6} (.*)", self.words, re.MULTILINE)]
 
     def section(self, heading: str) -> str:
-        """The Markdown under ``## heading``, up to the next heading of that level; "" if there is none."""
-        found = re.search(rf"^## {re.escape(heading)}\s*$(.*?)(?=^## |\Z)", self.words, re.DOTALL | re.MULTILINE)
-        return found.group(1) if found else ""
+        """The words under ``## heading``, up to the next heading of that level; "" if there is none."""
+        return _section(heading, self.words)
+
+    def markdown_of(self, heading: str) -> str:
+        """As `section`, with the fenced blocks."""
+        return _section(heading, "\n\n".join(text for _, text in self.markdown))
+
+
+def _section(heading: str, text: str) -> str:
+    found = re.search(rf"^## {re.escape(heading)}\s*$(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    return found.group(1) if found else ""
 
 
 def anchor(heading: str) -> str:

@@ -35,7 +35,8 @@ from course_lib.tooling.rules.outputs import (
     sources_current,
 )
 from course_lib.tooling.rules.prose import no_measured_number, plain_prose
-from course_lib.tooling.rules.structure import ending, opening, predictions, usual_mistakes
+from course_lib.tooling.rules.sitting import one_sitting
+from course_lib.tooling.rules.structure import builds, ending, opening, predictions, usual_mistakes
 from course_lib.tooling.rules.talk import talk_holds
 
 RULES: tuple[Callable[[Document], list[Finding]], ...] = (
@@ -53,11 +54,13 @@ RULES: tuple[Callable[[Document], list[Finding]], ...] = (
     plain_prose,
     links_lead_somewhere,
     cell_length,
+    one_sitting,
     talk_holds,
     opening,
     predictions,
     usual_mistakes,
     claims_checked,
+    builds,
     ending,
     normalised,
     no_trace_of_machine,

@@ -6,6 +6,7 @@ from course_lib.tooling.document import Document
 from course_lib.tooling.rules.finding import Finding
 
 FEWEST_PREDICTIONS, FEWEST_MISTAKES, FEWEST_EXERCISES, SUMMARY_LINES = 3, 2, 2, 5
+FEWEST_HINTS = 2
 OPENING = ("After this notebook you can", "What changed", "You need", "Minutes")
 OPENING_OF_APPENDIX = ("What it is for", "For whom", "Minutes")
 
@@ -49,6 +50,26 @@ def usual_mistakes(document: Document) -> list[Finding]:
     if count >= FEWEST_MISTAKES or document.is_appendix:
         return []
     return [Finding("usual mistakes", None, f"{count} boxes '> **Usual mistake.** …', expected {FEWEST_MISTAKES}")]
+
+
+def builds(document: Document) -> list[Finding]:
+    """The last exercise starts from a blank cell: *Build it*, with graded hints and a check. An appendix has none."""
+    rule = "build it"
+    last = re.split(r"(?=\*\*Exercise \d+\.\*\*)", document.markdown_of("Exercises"))[-1]
+    if document.is_appendix:
+        return []
+    if not re.match(r"\*\*Exercise \d+\.\*\* \*Build it\.\*", last):
+        return [
+            Finding(rule, None, "the last exercise begins '**Exercise n.** *Build it.* …', on data not used before")
+        ]
+    hints = re.findall(r"<summary>Hint (\d)</summary>", last)
+    found = []
+    if len(hints) < FEWEST_HINTS or hints != [str(n) for n in range(1, len(hints) + 1)]:
+        message = f"hints {hints}, expected at least {FEWEST_HINTS} '<details><summary>Hint n</summary>…</details>'"
+        found.append(Finding(rule, None, f"{message}, from 1, each saying more"))
+    if "check(" not in last:
+        found.append(Finding(rule, None, "its answer has no check(…) that a reader can hold their own result against"))
+    return found
 
 
 def ending(document: Document) -> list[Finding]:
