@@ -19,7 +19,9 @@ def table():
             for measure in draw.MEASURES:
                 rows += [(setting, k, mode, over, measure, 0.1 * s + 0.01 * w + 0.001 * k) for k in range(SEEDS)]
     for w, (mode, over) in enumerate(draw.WAYS):
-        rows += [("null", k, mode, over, "fraction_called", 0.0 if w < 2 else 0.1 * w + 0.01 * k) for k in range(SEEDS)]
+        rows += [
+            ("thinned", k, mode, over, "fraction_called", 0.0 if w < 2 else 0.1 * w + 0.01 * k) for k in range(SEEDS)
+        ]
     return pd.DataFrame(rows, columns=["setting", "seed", "mode", "over", "measure", "value"])
 
 

@@ -1,6 +1,6 @@
 """Differential expression where it is hard beside where it is easy, and beside rank tests with the same thresholds.
 
-    python -m course_lib.experiments.de_contests [--seeds 10] [--data easy … hard null] [--to data/results]
+    python -m course_lib.experiments.de_contests [--seeds 10] [--data easy … hard thinned] [--to data/results]
 
 ``de_contests.csv``, one row per setting, seed, mode, over and measure; ``de_contests.json`` says with what it was made.
 A seed decides the data, the split, the weights, the minibatches and the draws. Axes: N cells, G genes.
@@ -10,7 +10,7 @@ harder, and "hard" all four: changes of 1.3 instead of twofold; forty cells in a
 cells of one group from batch 0 and of the other from batch 1; nine counts in ten zero, as in droplets. Cells that a
 setting takes from the two types compared are gone for everybody; those of the third type stay, and show what a batch
 does.
-"null": PBMC3k's CD14+ monocytes in two halves, one thinned to 40 % of its molecules; nothing differs but depth.
+"thinned", where nothing is to be found: PBMC3k's CD14+ monocytes in two halves, one thinned to 40 % of its molecules.
 
 Modes, over "means" or "pairs" of one trained model: "change"; "change_own_batch", the same with
 ``batch_correction=False``; "vanilla". Over "cells", Wilcoxon's test on log1p of counts per 10,000, called at an
@@ -21,8 +21,8 @@ is above δ too); "wilcoxon_all" does all of it.
 
 The truth is each way's own estimand on the true ρ, as in ``de_simulation``: a change of means beyond δ for change mode
 and for Wilcoxon with a size, the fraction of pairs beyond δ over pairs, any difference of means for the rest. Measures:
-``auc``, ``n_true``, ``n_called``, ``fdp``, ``power``, and ``pseudocount`` for change mode; of the null ``n_called`` and
-``fraction_called``, all of them false. Where most genes lie below c, those that change by δ are the abundant ones, and
+``auc``, ``n_true``, ``n_called``, ``fdp``, ``power``, and ``pseudocount`` for change mode; for "thinned" ``n_called``,
+and ``fraction_called``, all false. Where most genes lie below c, those that change by δ are the abundant ones, and
 ``auc`` rewards whoever ranks abundant genes first. So ``auc_any`` asks every way for the same genes, those whose means
 differ at all: the simulator changes genes of any abundance.
 """
@@ -79,7 +79,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], tuple[int, int] | None]] = {
 # As long as scvi-tools trains so few cells by default, with the patience that it has where it stops early. 750 cells
 # are some five steps an epoch: too few for the patience of five epochs that de_simulation has.
 LONG: dict[str, Any] = {"epochs": 400, "patience": 45}
-NULL = "null"
+NULL = "thinned"
 NOTHING = 1e-6  # of a log₂ fold change: what floating point leaves
 ASKED: tuple[tuple[str, Over], ...] = (
     ("change", "means"),

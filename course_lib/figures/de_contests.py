@@ -91,16 +91,16 @@ def one_thing_harder(table: pd.DataFrame, ways: Sequence[Way] = FEW, target: flo
 
 def null_contest(table: pd.DataFrame) -> tuple[Figure, str]:
     """Share of genes that every way to ask calls where nothing differs but depth, most at the top."""
-    values = {name: _values(table, "null", way, "fraction_called") for way, name in WAYS.items()}
+    values = {name: _values(table, "thinned", way, "fraction_called") for way, name in WAYS.items()}
     values = dict(sorted(values.items(), key=lambda item: -float(np.median(item[1]))))
     fig, ax = plt.subplots(figsize=(9.5, 5.2))
-    _dots(ax, [*values], {"null": COLOUR["model"]}, lambda name, _: values[name])
+    _dots(ax, [*values], {"thinned": COLOUR["model"]}, lambda name, _: values[name])
     ax.set(xlabel="share of genes called; none of them differs")
     ax.set_xlim(-0.01, max(0.05, 1.08 * max(float(v.max()) for v in values.values())))
     quiet = sum(float(v.max()) == 0 for v in values.values())
     finding(ax, f"Only depth differs: {quiet} of {len(values)} ways call nothing in any run")
     told = [f"{name} {np.median(v):.3f}, at most {v.max():.3f}" for name, v in values.items()]
-    seeds = table.loc[table["setting"] == "null", "seed"].nunique()
+    seeds = table.loc[table["setting"] == "thinned", "seed"].nunique()
     return fig, f"Share of genes called in {seeds} runs where nothing differs but depth, medians: {'; '.join(told)}."
 
 
