@@ -1,5 +1,7 @@
 """What counting predicts, against SciPy's distributions and simulation."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -8,6 +10,7 @@ import scipy.stats
 from course_lib.analysis.counting_noise import (
     common_overdispersion,
     count_moments,
+    overdispersion_of_each_gene,
     predicted_variance,
     predicted_zero_fraction,
     relative_spread,
@@ -37,6 +40,20 @@ def test_variance_and_zeros_of_simulated_counts_are_as_predicted(phi):
 def test_the_common_overdispersion_is_recovered(phi):
     x = counts(phi)
     assert common_overdispersion(x, count_moments(x)) == pytest.approx(phi, abs=0.02 + 0.08 * phi)
+
+
+def test_each_genes_overdispersion_is_recovered_and_their_weighted_mean_is_the_common_one():
+    rng = np.random.default_rng(1)
+    phi = np.array([0.05, 0.2, 0.5, 1.0])
+    mu = np.outer(np.full(20_000, 100.0), [0.4, 0.3, 0.2, 0.1])  # equal libraries in expectation
+    x = np.column_stack([rng.poisson(rng.gamma(1 / phi, mu * phi)), np.zeros(20_000)])  # the last gene is never seen
+    moments = count_moments(x)
+    flat = dataclasses.replace(moments, library=np.full(20_000, 100.0), rho=np.array([0.4, 0.3, 0.2, 0.1, 0.0]))
+    each = overdispersion_of_each_gene(x, flat)
+    np.testing.assert_allclose(each[:4], phi, rtol=0.06)
+    assert np.isnan(each[4])
+    weights = np.square(flat.mu).sum(0)[:4]
+    assert common_overdispersion(x, flat) == pytest.approx(np.average(each[:4], weights=weights), rel=1e-12)
 
 
 def test_zero_fractions_are_scipys_averaged_over_cells():
@@ -97,6 +114,7 @@ MOMENTS = count_moments(np.array([[1, 2], [3, 4]]))
         (lambda: count_moments(np.array([[1, 2], [-1, 3]])), ValueError, "x: expected counts, found -1 among them"),
         (lambda: count_moments(np.array([["a"], ["b"]])), TypeError, "x: expected numbers, found <U1"),
         (lambda: common_overdispersion(np.ones((3, 2)), MOMENTS), ValueError, r"x: .*\(2, 2\), found shape \(3, 2\)"),
+        (lambda: overdispersion_of_each_gene(np.ones((3, 2)), MOMENTS), ValueError, r"x: .*found shape \(3, 2\)"),
         (lambda: predicted_variance(MOMENTS, np.ones(2), -0.1), ValueError, "phi: expected a number ≥ 0, found -0.1"),
         (lambda: predicted_zero_fraction(MOMENTS, np.ones(2), np.inf), ValueError, "phi: expected a finite number"),
         (lambda: relative_spread(np.zeros(3)), ValueError, "distances: expected some above zero .*mean 0.0; are all"),

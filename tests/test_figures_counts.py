@@ -25,6 +25,9 @@ DRAWN = {
         {"mean": CURVE, "Poisson": CURVE, "+ libraries": 2 * CURVE, "+ overdispersion": 3 * CURVE},
         "Above the line",
     ),
+    "overdispersions": lambda: figures.overdispersions(
+        MEAN, 1 / MEAN, 0.2, pd.Series({(0.1, 1.0): 3.0, (1.0, 10.0): 0.3}), "Not one for all"
+    ),
     "zeros_against_mean": lambda: figures.zeros_against_mean(
         MEAN,
         np.exp(-MEAN),
@@ -64,6 +67,10 @@ SAID = {  # titles, then (x label, y label), panel by panel
         [("count $x_{ng}$", "share of all entries"), ("library size: counts in a cell (log scale)", "cells")],
     ),
     "mean_variance": (["Above the line"], [("mean count of a gene (log scale)", "variance (log scale)")]),
+    "overdispersions": (
+        ["Not one for all"],
+        [("mean count of a gene (log scale)", "overdispersion $φ_g$ (log scale)")],
+    ),
     "zeros_against_mean": (["Few extra zeros"], [("mean count of a gene (log scale)", "share of cells with a zero")]),
     "distances": (["Contrast is lost"], [("number of genes (log scale)", "spread / mean of distances (log scale)")]),
     "batches": (["Apart", "Mixed"], [("PC 1", "PC 2")] * 2),
@@ -125,7 +132,18 @@ def test_the_bars_are_shares_of_all_entries_and_the_histogram_holds_every_cell()
     assert words(right.texts) == ["median 2,250"]
 
 
-@pytest.mark.parametrize("name, y", [("mean_variance", MEAN**2), ("zeros_against_mean", np.exp(-MEAN))])
+def test_medians_lie_over_their_bands_and_the_one_phi_over_all():
+    (ax,) = DRAWN["overdispersions"]().axes
+    *medians, one = ax.lines
+    bands = [band.get_xydata().tolist() for band in medians]
+    assert bands == [[[0.1, 3.0], [1.0, 3.0]], [[1.0, 0.3], [10.0, 0.3]]]
+    assert list(one.get_ydata()) == [0.2, 0.2]
+    assert words(ax.texts) == ["3.00", "0.30", "bars: medians", "the one φ, 0.20"]
+
+
+@pytest.mark.parametrize(
+    "name, y", [("mean_variance", MEAN**2), ("overdispersions", 1 / MEAN), ("zeros_against_mean", np.exp(-MEAN))]
+)
 def test_each_gene_is_a_dot_at_its_mean(name, y):
     (ax,) = DRAWN[name]().axes
     np.testing.assert_allclose(sorted_points(ax), np.column_stack([MEAN, y]))

@@ -70,10 +70,28 @@ def common_overdispersion(x: Any, moments: CountMoments) -> float:
     Zero if counting explains the spread; never below zero. Genes count with the square of their mean.
     ``x`` : the counts (N, G) that the moments are of.
     """
+    excess, squares = _beyond_poisson(x, moments)
+    return float(max(0.0, excess.sum() / squares.sum()))
+
+
+def overdispersion_of_each_gene(x: Any, moments: CountMoments) -> Floats:
+    r"""φ_g of each gene by itself, (G,): below zero if it varies less than a Poisson, NaN where it was not seen.
+
+    .. math:: φ_g = \frac{\sum_n (x_{ng} - μ_{ng})^2 - μ_{ng}}{\sum_n μ_{ng}^2}
+
+    The one φ of `common_overdispersion` is their mean, each weighted with its Σ_n μ_ng².
+    ``x`` : the counts (N, G) that the moments are of.
+    """
+    excess, squares = _beyond_poisson(x, moments)
+    return np.divide(excess, squares, out=np.full_like(excess, np.nan), where=squares > 0)
+
+
+def _beyond_poisson(x: Any, moments: CountMoments) -> tuple[Floats, Floats]:
+    """For each gene, (G,) both: the squares that Poisson noise leaves over, and the squares of the means."""
     dense, mu = _counts(x), moments.mu
     if dense.shape != mu.shape:
         raise ValueError(f"x: expected the counts that the moments are of, {mu.shape}, found shape {dense.shape}.")
-    return float(max(0.0, (np.square(dense - mu) - mu).sum() / np.square(mu).sum()))
+    return (np.square(dense - mu) - mu).sum(0), np.square(mu).sum(0)
 
 
 def predicted_variance(moments: CountMoments, mean: Floats, phi: float) -> Floats:

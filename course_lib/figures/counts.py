@@ -76,6 +76,27 @@ def mean_variance(mean: np.ndarray, variance: np.ndarray, curves: dict[str, np.n
     return fig
 
 
+def overdispersions(mean: np.ndarray, phi: np.ndarray, common: float, medians: pd.Series, title: str) -> Figure:
+    """φ_g against mean count, a dot for each gene; ``medians``: (low, high) of a band of means → the median there."""
+    fig, ax = plt.subplots()
+    ax.scatter(mean, phi, s=7, color=COLOUR["data"], alpha=0.5, rasterized=True)
+    for (low, high), median in medians.items():
+        ax.plot([low, high], [median, median], color=COLOUR["model"], lw=4, solid_capstyle="butt")
+        side, va = (1.15, "bottom") if median > common else (1 / 1.15, "top")  # away from the line of the one φ
+        white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        name = f"{median:.2f}"
+        ax.text(np.sqrt(low * high), median * side, name, color=COLOUR["model"], ha="center", va=va, bbox=white)
+    ax.text(0.98, 0.97, "bars: medians", color=COLOUR["model"], ha="right", va="top", transform=ax.transAxes)
+    ax.axhline(common, color=BLACK, ls="--", lw=1.5)
+    ax.text(mean.max(), common * 1.12, f"the one φ, {common:.2f}", ha="right")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("mean count of a gene (log scale)")
+    ax.set_ylabel("overdispersion $φ_g$ (log scale)")
+    finding(ax, title)
+    return fig
+
+
 def zeros_against_mean(mean: np.ndarray, zeros: np.ndarray, curves: dict[str, np.ndarray], title: str) -> Figure:
     """Zero fraction against mean count, a dot for each gene, with the curves that counting predicts."""
     fig, ax = plt.subplots()
@@ -202,7 +223,7 @@ def descent(
     fig, ax = plt.subplots()
     ax.plot(grid, curve, color=GREY)
     ax.plot(log_rates, losses, "o-", color=COLOUR["model"], lw=1.2, ms=5)
-    ax.annotate("start", (log_rates[0], losses[0]), xytext=(8, 2), textcoords="offset points", color=COLOUR["model"])
+    ax.annotate("start", (log_rates[0], losses[0]), xytext=(8, -14), textcoords="offset points", color=COLOUR["model"])
     ax.axvline(best, color=BLACK, ls="--", lw=1.5)
     ax.text(best + 0.02 * np.ptp(grid), curve.max(), "log of the sample mean", va="top")
     ax.set_xlabel("parameter $w$, the log of the Poisson rate")
