@@ -24,14 +24,14 @@ def by_minibatch(histories: Mapping[int, pd.DataFrame], n_cells: int) -> Figure:
     fig, (left, right) = plt.subplots(1, 2, figsize=(11.0, 4.6), sharey=True)
     for (size, history), colour in zip(histories.items(), CATEGORIES, strict=False):
         loss, steps = history["validation_loss"], history.index.to_numpy() * -(-n_cells // size)
-        left.plot(history.index, loss, color=colour, label=f"{size:,} cells")
-        right.plot(steps, loss, color=colour, label=f"{size:,} cells")
-    left.set(xlabel="epoch: passes over all cells", ylabel="validation loss, squared error per gene", ylim=(0, None))
+        left.plot(history.index, loss, color=colour)
+        right.plot(steps, loss, color=colour)
+        left.text(0.85, loss.iloc[0], f"{size:,} cells", color=colour, ha="right", va="center")
+    left.set(xlabel="epoch: passes over all cells", xscale="log", xlim=(0.18, None), ylim=(0, None))
+    left.set_ylabel("validation loss, squared error per gene")
     right.set(xlabel="steps: changes of the weights", xscale="log")
     finding(left, "Epoch by epoch, small minibatches learn faster")
-    finding(right, "Step by step they do not: they take more steps")
-    label_lines(left)
-    label_lines(right)
+    finding(right, "Step by step all are alike: small ones take more steps")
     return fig
 
 
@@ -53,10 +53,10 @@ def early_stop(history: pd.DataFrame, best_epoch: int) -> Figure:
         color=COLOUR["highlight"], ha="center", va="bottom",
         arrowprops={"arrowstyle": "-", "color": COLOUR["highlight"]},
     )  # fmt: skip
-    low = ax.get_ylim()[0]
-    ax.text((best_epoch + len(history)) / 2, low, "patience", color=COLOUR["reference"], ha="center", va="bottom")
+    top = ax.get_ylim()[1]
+    ax.text((best_epoch + len(history)) / 2, top, "patience", color=COLOUR["reference"], ha="center", va="top")
     ax.set(xlabel="epoch", ylabel="squared error per gene", xlim=(1, len(history)))
-    finding(ax, "Past its best epoch the network learns its training cells by heart")
+    finding(ax, "Past its best epoch a network learns its cells by heart")
     label_lines(ax)
     return fig
 
@@ -72,6 +72,6 @@ def one_cycle(done: ArrayLike, rate: ArrayLike, constant: float) -> Figure:
     ax.plot(done, np.full(np.shape(done), constant), color=COLOUR["reference"], ls="--", label="constant")
     ax.plot(done, rate, color=COLOUR["model"], label="one cycle")
     ax.set(xlabel="share of the run that is behind", ylabel="learning rate", xlim=(0, 1), ylim=(0, None))
-    finding(ax, "One cycle: up, while the weights are far off, then down to nothing")
+    finding(ax, "One cycle: large steps first, then smaller and smaller ones")
     label_lines(ax)
     return fig

@@ -58,7 +58,8 @@ def parse(text: str) -> Where:
     if section := re.fullmatch(r"(\d\d|[a-z_]+): (\S.*)", text):
         return Place(section[1], section[2])
     raise ValueError(
-        f"expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 10', found {text!r}; write a place in one of these ways."
+        f"expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 10', found {text!r}; "
+        "write a place in one of these ways."
     )
 
 
