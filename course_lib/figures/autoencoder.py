@@ -67,9 +67,8 @@ def learning_curve(history: pd.DataFrame, pca_errors: Mapping[int, float], mean_
     ax.text(len(history), mean_error, "the mean cell ", color=COLOUR["reference"], ha="right", va="bottom")
     for place, (n_components, error) in enumerate(sorted(pca_errors.items())):  # fewest first: the highest line
         ax.axhline(error, color=COLOUR["pca"], lw=1.6, ls="--")
-        name = f"PCA, {n_components} numbers "
-        above = {"va": "bottom", "y": error + 0.01} if place == 0 else {"va": "top", "y": error - 0.03}
-        ax.text(len(history), s=name, color=COLOUR["pca"], ha="right", **above)
+        y, va = (error + 0.01, "bottom") if place == 0 else (error - 0.03, "top")
+        ax.text(len(history), y, f"PCA, {n_components} numbers ", color=COLOUR["pca"], ha="right", va=va)
     ax.plot(history.index, history["validation_loss"], color=COLOUR["model"], label="validation")
     ax.plot(history.index, history["train_loss"], color=COLOUR["model"], lw=1.6, ls=(0, (1, 1)), label="training")
     ax.set(xlabel="epoch", ylabel="squared error per gene", xlim=(1, len(history)), ylim=(0, 1.12 * mean_error))

@@ -127,7 +127,8 @@ def _some(n_points: int) -> slice:
 
 
 def _crowd(ax: Axes, points: np.ndarray) -> None:
-    ax.scatter(*points[_some(len(points))].T, s=6, color="#c4c4c4", rasterized=True)
+    x, y = points[_some(len(points))].T
+    ax.scatter(x, y, s=6, color="#c4c4c4", rasterized=True)
     ax.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal", xlabel="first number of x")
 
 

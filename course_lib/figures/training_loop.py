@@ -27,9 +27,11 @@ def by_minibatch(histories: Mapping[int, pd.DataFrame], n_cells: int) -> Figure:
         left.plot(history.index, loss, color=colour)
         right.plot(steps, loss, color=colour)
         left.text(0.85, loss.iloc[0], f"{size:,} cells", color=colour, ha="right", va="center")
-    left.set(xlabel="epoch: passes over all cells", xscale="log", xlim=(0.18, None), ylim=(0, None))
+    left.set(xlabel="epoch: passes over all cells", xscale="log", xlim=(0.11, None), ylim=(0, None))
     left.set_ylabel("validation loss, squared error per gene")
     right.set(xlabel="steps: changes of the weights", xscale="log")
+    for ax in (left, right):
+        ax.set_xticks([1, 10, 100], ["1", "10", "100"])
     finding(left, "Epoch by epoch, small minibatches learn faster")
     finding(right, "Step by step all are alike: small ones take more steps")
     return fig
@@ -53,8 +55,10 @@ def early_stop(history: pd.DataFrame, best_epoch: int) -> Figure:
         color=COLOUR["highlight"], ha="center", va="bottom",
         arrowprops={"arrowstyle": "-", "color": COLOUR["highlight"]},
     )  # fmt: skip
-    top = ax.get_ylim()[1]
-    ax.text((best_epoch + len(history)) / 2, top, "patience", color=COLOUR["reference"], ha="center", va="top")
+    middle = (best_epoch + len(history)) / 2
+    ax.text(
+        middle, 0.96, "patience", color=COLOUR["reference"], ha="center", va="top", transform=ax.get_xaxis_transform()
+    )
     ax.set(xlabel="epoch", ylabel="squared error per gene", xlim=(1, len(history)))
     finding(ax, "Past its best epoch a network learns its cells by heart")
     label_lines(ax)
@@ -72,6 +76,7 @@ def one_cycle(done: ArrayLike, rate: ArrayLike, constant: float) -> Figure:
     ax.plot(done, np.full(np.shape(done), constant), color=COLOUR["reference"], ls="--", label="constant")
     ax.plot(done, rate, color=COLOUR["model"], label="one cycle")
     ax.set(xlabel="share of the run that is behind", ylabel="learning rate", xlim=(0, 1), ylim=(0, None))
-    finding(ax, "One cycle: large steps first, then smaller and smaller ones")
+    times = np.max(rate) / constant
+    finding(ax, f"One cycle: up to {times:.0f} times the usual rate, then down to nothing")
     label_lines(ax)
     return fig
