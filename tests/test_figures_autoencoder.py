@@ -17,35 +17,10 @@ def test_the_hourglass_names_every_width_and_is_narrowest_at_the_code():
 
 def test_the_learning_curve_draws_both_losses_and_both_baselines():
     history = pd.DataFrame({"train_loss": [2.0, 1.0], "validation_loss": [2.1, 1.2]}, index=[1, 2])
-    (ax,) = figures.learning_curve(history, pca_error=0.9, mean_error=2.5).axes
+    (ax,) = figures.learning_curve(history, pca_errors={3: 1.1, 4: 0.9}, mean_error=2.5).axes
     drawn = {tuple(np.asarray(line.get_ydata(), float)) for line in ax.lines}
-    assert {(2.5, 2.5), (0.9, 0.9), (2.1, 1.2), (2.0, 1.0)} <= drawn
-    assert {"training", "validation", "the mean cell ", "PCA, as many numbers "} <= set(words(ax.texts))
-
-
-def test_white_noise_draws_one_line_a_seed_and_the_share_in_both_panels():
-    rows = [(s, seed, e, 0.1 * e, -0.001 * e) for s in ("deep", "linear") for seed in range(3) for e in (1, 2)]
-    table = pd.DataFrame(rows, columns=["setting", "seed", "epoch", "train", "held_out"])
-    fig = figures.noise_by_epoch(table, table.iloc[:2], share=0.016)
-    for ax in fig.axes:
-        assert len(ax.lines) == 2 * 3 + 2
-        assert list(ax.lines[-1].get_ydata()) == [0.016, 0.016]
-        assert {"deep", "linear", "L/G"} <= set(words(ax.texts))
-
-
-def test_the_curve_is_drawn_through_the_points_it_was_given():
-    x, curve = np.random.default_rng(0).normal(size=(20, 2)), np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]])
-    fig = figures.curve_over_cloud(x, x[:, 0], curve, 0.85)
-    segments = fig.axes[0].collections[1].get_segments()
-    np.testing.assert_array_equal(segments[0], curve[:2])
-    np.testing.assert_array_equal(segments[1], curve[1:])
-    assert "85%" in title(fig.axes[0])
-
-
-def test_the_channel_shows_scheme_line_and_limit_on_a_logarithmic_axis():
-    (ax,) = figures.noise_on_the_code([0.01, 0.1], [0.8, 0.1], [0.5, 0.49], [0.99, 0.9]).axes
-    assert ax.get_xscale() == "log"
-    assert {"the curve", "linear", "no scheme\ndoes better"} <= set(words(ax.texts))
+    assert {(2.5, 2.5), (1.1, 1.1), (0.9, 0.9), (2.1, 1.2), (2.0, 1.0)} <= drawn
+    assert {"training", "validation", "the mean cell ", "PCA, 3 numbers ", "PCA, 4 numbers "} <= set(words(ax.texts))
 
 
 def test_each_model_has_its_line_beside_pcas_axis():
@@ -62,6 +37,13 @@ def test_codes_are_coloured_by_the_angle():
     for ax in fig.axes[:2]:
         np.testing.assert_array_equal(ax.collections[0].get_array(), angle)
     assert [title(ax) for ax in fig.axes[:2]] == ["PCA", "AE"]
+
+
+def test_quarters_of_the_turn_are_named_where_their_points_lie_the_short_way_round():
+    angle = np.array([6.2, 1.5, 3.2, 4.7, 0.4])  # 6.2 is nearer to a full turn than 0.4 is to none
+    (ax, _) = figures.codes_of_a_curve(angle, {"AE": np.stack([angle, -angle], axis=1)}).axes
+    placed = {text.get_text(): text.get_position() for text in ax.texts}
+    assert placed == {"0": (6.2, -6.2), "π/2": (1.5, -1.5), "π": (3.2, -3.2), "3π/2": (4.7, -4.7)}
 
 
 def test_error_against_width_has_a_tick_for_every_width():

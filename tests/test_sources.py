@@ -22,8 +22,8 @@ WHERE = [place for row in [*sources.errata(), *sources.concepts()] for place in 
 
 
 def lines_of(lesson: str) -> list[tuple[str, str]]:
-    """Every Markdown line of a lesson with the heading it stands under, straight from the file."""
-    [path] = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
+    """Every Markdown line of a lesson or appendix with the heading it stands under, straight from the file."""
+    [path] = [*NOTEBOOKS.glob(f"{lesson}_*.ipynb"), *APPENDIX.glob(f"{lesson}.ipynb")]
     found, heading = [], ""
     for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         for line in "".join(cell["source"]).split("\n") if cell["cell_type"] == "markdown" else []:
@@ -68,6 +68,7 @@ def test_every_document_is_put_right_somewhere_and_speaks_of_something():
     [
         ("03: The bound, in four lines", Place("03", "The bound, in four lines")),
         ("02: What do 60,484 genes cost?", Place("02", "What do 60,484 genes cost?")),
+        ("training_loop: Seeds", Place("training_loop", "Seeds")),
         ("here", HERE),
         ("not yet: 10", NotYet("10")),
     ],
@@ -77,7 +78,7 @@ def test_a_place_is_read_as_it_is_written(text, place):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "there", "3: A heading", "03", "03:", "03: ", "not yet", "not yet: 14", "not yet: 08"]
+    "text", ["", "there", "3: A heading", "03", "03:", "03: ", "Seeds: ", "not yet", "not yet: 14", "not yet: 08"]
 )
 def test_a_place_written_otherwise_is_refused(text):
     with pytest.raises(ValueError, match=r"expected .*, found .*; .*\."):
@@ -89,11 +90,15 @@ def test_a_place_is_there_if_its_lesson_has_that_very_heading():
     assert not is_there(Place("03", "The direction"))
     assert not is_there(Place("04", "The direction matters"))
     assert not is_there(Place("99", "The direction matters"))
+    assert is_there(Place("channel", "What limits a channel is noise"))
+    assert not is_there(Place("chan", "What limits a channel is noise"))
 
 
 def test_a_link_leads_to_the_heading_and_to_no_other():
     expected = "[05 · ρ shares out, ℓ scales](../05_scvi_simplified.ipynb#%CF%81-shares-out,-%E2%84%93-scales)"
     assert places.link(Place("05", "ρ shares out, ℓ scales")) == expected
+    appendix = "[training loop · Stopping early](training_loop.ipynb#Stopping-early)"
+    assert places.link(Place("training_loop", "Stopping early")) == appendix
     with pytest.raises(ValueError, match="place: expected a heading of notebook 05, found 'ρ shares'; bring the table"):
         places.link(Place("05", "ρ shares"))
 
@@ -123,7 +128,7 @@ def write(folder, table, *rows):
         ({"document": "book"}, "document: expected one of lecture, note"),
         ({"kind": "typo"}, "kind: expected one of formula, words, found 'typo'"),
         ({"where": []}, "where: expected text, or a list of it that is not empty"),
-        ({"where": ["03"]}, "expected '03: a heading', 'here' or 'not yet: 10', found '03'"),
+        ({"where": ["03"]}, "expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 10', found '03'"),
         ({"where": ["not yet: 10"]}, "where: expected a place that is there, found 'not yet'"),
         ({"says": "p(z|x)"}, "says: expected one line without |, found 'p(z|x)'"),
         ({"holds": "one\ntwo"}, "holds: expected one line"),

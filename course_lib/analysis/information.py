@@ -1,6 +1,7 @@
 r"""How much does the code say of a cell? What q(z∣x) costs over the prior, in bits, and where the codes lie together.
 
-A code whose noise has been chosen is a channel (notebook 01). The KL of the ELBO is its price: averaged over cells,
+A code whose noise has been chosen is a channel (the appendix of that name). The KL of the ELBO is its price: averaged
+over cells,
 
 .. math:: E_x\,KL(q(z∣x) ‖ p(z)) = I(x; z) + KL(q(z) ‖ p(z)), \qquad q(z) = E_x\,q(z∣x),
 

@@ -1,4 +1,4 @@
-"""The pictures of notebook 01: the hourglass, learning, noise through a bottleneck, PCA's subspace, the curve.
+"""The pictures of notebook 01: the hourglass, learning, PCA's subspace, the curve, widths, and noise removed.
 
 Every function takes what was computed and returns a finished figure; nothing is computed here but positions.
 Axes: N cells, G genes, L latent dimensions, K points on a line.
@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
@@ -54,115 +54,32 @@ def hourglass(widths: Sequence[int], title: str) -> Figure:
     return fig
 
 
-def learning_curve(history: pd.DataFrame, pca_error: float, mean_error: float) -> Figure:
-    """Training and validation loss by epoch, beside PCA's held-out error and that of forecasting the mean.
+def learning_curve(history: pd.DataFrame, pca_errors: Mapping[int, float], mean_error: float) -> Figure:
+    """Training and validation loss by epoch, beside PCA's held-out errors and that of forecasting the mean.
 
     Parameters
     ----------
-    history : what ``fit`` returned.   pca_error, mean_error : mean squared error per gene on the validation cells.
+    history : what ``fit`` returned.   pca_errors : number of components → mean squared error per gene on the
+    validation cells.   mean_error : the same for the mean cell.
     """
-    fig, ax = plt.subplots(figsize=(9.0, 4.6))
+    fig, ax = plt.subplots(figsize=(9.0, 4.8))
     ax.axhline(mean_error, color=COLOUR["reference"], lw=1.4, ls=":")
     ax.text(len(history), mean_error, "the mean cell ", color=COLOUR["reference"], ha="right", va="bottom")
-    ax.axhline(pca_error, color=COLOUR["pca"], lw=1.6, ls="--")
-    ax.text(len(history), 0.9 * pca_error, "PCA, as many numbers ", color=COLOUR["pca"], ha="right", va="top")
+    for place, (n_components, error) in enumerate(sorted(pca_errors.items())):  # fewest first: the highest line
+        ax.axhline(error, color=COLOUR["pca"], lw=1.6, ls="--")
+        y, va = (error + 0.01, "bottom") if place == 0 else (error - 0.03, "top")
+        ax.text(len(history), y, f"PCA, {n_components} numbers ", color=COLOUR["pca"], ha="right", va=va)
     ax.plot(history.index, history["validation_loss"], color=COLOUR["model"], label="validation")
-    ax.plot(history.index, history["train_loss"], color=COLOUR["model"], lw=1.4, ls=(0, (1, 1)), label="training")
+    ax.plot(history.index, history["train_loss"], color=COLOUR["model"], lw=1.6, ls=(0, (1, 1)), label="training")
     ax.set(xlabel="epoch", ylabel="squared error per gene", xlim=(1, len(history)), ylim=(0, 1.12 * mean_error))
-    finding(ax, "Low-rank data: on unseen cells the network comes down to PCA's error, not below")
+    finding(ax, "Low-rank data: on unseen cells the network comes down to PCA's error, not below, and rests on the way")
     label_lines(ax)
-    return fig
-
-
-def noise_by_epoch(table: pd.DataFrame, live: pd.DataFrame, share: float) -> Figure:
-    """What networks explain of white noise after each epoch: training rows on the left, unseen rows on the right.
-
-    Parameters
-    ----------
-    table : columns ``setting, seed, epoch, train, held_out``; the settings deep and linear are drawn, one line a seed.
-    live : the same columns, one setting and seed, run here and now.   share : L/G.
-    """
-    fig, panels = plt.subplots(1, 2, figsize=(11.0, 4.6))
-    for ax, column in zip(panels, ("train", "held_out"), strict=True):
-        for setting, colour in (("linear", COLOUR["pca"]), ("deep", COLOUR["model"])):
-            runs = table[table["setting"] == setting]
-            for _, run in runs.groupby("seed"):
-                ax.plot(run["epoch"], run[column], color=colour, lw=1.3)
-            last = runs[runs["epoch"] == runs["epoch"].max()][column].mean()
-            above = column == "held_out" and setting == "linear"  # there the line of L/G runs through the name
-            va = "bottom" if above else "center"
-            ax.text(runs["epoch"].max() + 0.2, last, setting, color=colour, weight="bold", va=va)
-        ax.plot(live["epoch"], live[column], "o", ms=8, mfc="none", mew=2, color=COLOUR["highlight"])
-        ax.axhline(share, color=COLOUR["truth"], lw=1.4, ls="--")
-        ax.set(xlim=(0.5, table.loc[table["setting"] == "deep", "epoch"].max() + 2.2), xlabel="epoch")
-        corner = (table.loc[table["setting"] == "deep", "epoch"].max() + 2.1, share)
-        ax.annotate("L/G", corner, (0, -4), textcoords="offset points", va="top", ha="right")
-    left, right = panels
-    top = live.iloc[-1]
-    left.annotate(
-        "run here", (top["epoch"], top["train"]), (0.9, 0.62), textcoords=("data", "axes fraction"),
-        color=COLOUR["highlight"], arrowprops={"arrowstyle": "-", "color": COLOUR["highlight"]},
-    )  # fmt: skip
-    left.set(ylabel="fraction of variance explained", ylim=(None, None))
-    right.set_ylim(min(-0.004, 1.1 * float(table["held_out"].min())), 1.35 * share)
-    finding(left, "Rows they train on: the deep network goes far past L/G")
-    finding(right, "Rows they have not seen: the deep network stays below L/G")
     return fig
 
 
 def _some(n_points: int) -> slice:
     """Every so many of a crowd's points, ``DRAWN`` at most."""
     return slice(None, None, -(-n_points // DRAWN))
-
-
-def curve_over_cloud(x: ArrayLike, codes: ArrayLike, curve: ArrayLike, explained: float) -> Figure:
-    """The line that a decoder of one number draws through the plane, and which points share a stretch of it.
-
-    Parameters
-    ----------
-    x : (N, 2).   codes : (N,).   curve : (N, 2), the decoder at the codes in ascending order.
-    explained : share of the points' variance that comes back.  Colours are ranks of the codes, not their values.
-    """
-    points, line = np.asarray(x), np.asarray(curve)
-    rank = np.argsort(np.argsort(np.asarray(codes)))
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 5.0), sharex=True, sharey=True)
-    some = _some(len(points))
-    left.scatter(*points[some].T, s=6, color="#cccccc", rasterized=True)
-    segments = np.stack([line[:-1], line[1:]], axis=1)
-    drawn = LineCollection(list(segments), cmap="viridis", linewidths=3.2, capstyle="round")
-    drawn.set_array(np.arange(len(segments)))
-    left.add_collection(drawn)
-    right.scatter(*points[some].T, c=rank[some], s=9, rasterized=True)
-    left.set_ylabel("second number")
-    for ax in (left, right):
-        ax.set(xlim=(-3.4, 3.4), ylim=(-3.4, 3.4), aspect="equal", xlabel="first number")
-    bar = fig.colorbar(drawn, ax=right, label="rank of the code z", shrink=0.8, ticks=[0, len(segments) - 1])
-    bar.ax.set_yticklabels(["first", "last"])
-    finding(left, f"The decoder's folded line: {explained:.0%} of the variance of new points")
-    finding(right, "The encoder: how far along it each point lies")
-    return fig
-
-
-def noise_on_the_code(sigma: ArrayLike, measured: ArrayLike, linear: ArrayLike, limit: ArrayLike) -> Figure:
-    """Variance explained after noise was added to the code: the trained curve, one coordinate sent as it is, the limit.
-
-    Parameters
-    ----------
-    sigma : (K,) > 0, standard deviation of the noise in units of the code's.   measured, linear, limit : (K,).
-    """
-    fig, ax = plt.subplots(figsize=(9.5, 4.9))
-    ax.plot(sigma, limit, color=COLOUR["truth"], ls="--", label="no scheme\ndoes better")
-    ax.plot(sigma, linear, color=COLOUR["pca"], label="linear")
-    ax.plot(sigma, measured, "o-", color=COLOUR["model"])
-    worse = np.asarray(measured) < np.asarray(linear)
-    ax.text(np.asarray(sigma)[0], np.asarray(measured)[0] - 0.05, "the curve", color=COLOUR["model"], va="top")
-    ax.axhline(0, color=COLOUR["reference"], lw=1)
-    ax.set(xscale="log", ylim=(None, 1.06), xlabel="noise on the code, in standard deviations of the code")
-    ax.set_ylabel("fraction of variance explained")
-    below = f": at {np.asarray(sigma)[worse][0]:g} the plain line is ahead" if worse.any() else ""
-    finding(ax, f"Folding pays while the channel is quiet, and breaks down with noise{below}")
-    label_lines(ax)
-    return fig
 
 
 def axes_in_the_plane(x: ArrayLike, pca: tuple, panels: Mapping[str, tuple]) -> Figure:
@@ -189,25 +106,35 @@ def axes_in_the_plane(x: ArrayLike, pca: tuple, panels: Mapping[str, tuple]) -> 
 
 
 def codes_of_a_curve(angle: ArrayLike, codes: Mapping[str, ArrayLike]) -> Figure:
-    """Two-number codes of points on a closed curve, coloured by where on the curve each point lies.
+    """Two-number codes of points on a closed curve, coloured by where on the curve each point lies, quarters named.
 
     Parameters
     ----------
     angle : (N,) in radians.   codes : title → (N, 2).
     """
-    some = _some(len(np.asarray(angle)))
-    fig, row = plt.subplots(1, len(codes), figsize=(12.0, 4.3), squeeze=False)
+    where = np.asarray(angle, dtype=float)
+    some = _some(len(where))
+    quarters = {"0": 0.0, "π/2": np.pi / 2, "π": np.pi, "3π/2": 1.5 * np.pi}
+    fig, row = plt.subplots(1, len(codes), figsize=(12.0, 4.5), squeeze=False)
     for ax, (title, z) in zip(row[0], codes.items(), strict=True):
-        points = ax.scatter(
-            *np.asarray(z)[some].T, c=np.asarray(angle)[some], cmap=AROUND, s=10, vmin=0, vmax=2 * np.pi
-        )
+        points = ax.scatter(*np.asarray(z)[some].T, c=where[some], cmap=AROUND, s=10, vmin=0, vmax=2 * np.pi)
         points.set_rasterized(True)
-        ax.set(xlabel="first number")
+        for name, quarter in quarters.items():  # readable in grey, and to eyes that see fewer colours
+            nearest = np.argmin(np.abs(_turn(where - quarter)))
+            text = ax.text(*np.asarray(z)[nearest], name, ha="center", va="center", weight="bold")
+            text.set_path_effects([patheffects.withStroke(linewidth=4, foreground="white")])
+        ax.set(xlabel="first number of the code")
+        ax.margins(0.08)
         finding(ax, title)
-    row[0][0].set_ylabel("second number")
+    row[0][0].set_ylabel("second number of the code")
     bar = fig.colorbar(points, ax=row[0][-1], label="true angle t, radians", ticks=[0, np.pi, 2 * np.pi])
     bar.ax.set_yticklabels(["0", "π", "2π"])
     return fig
+
+
+def _turn(difference: np.ndarray) -> np.ndarray:
+    """Differences of angles, the short way round: between −π and π."""
+    return (difference + np.pi) % (2 * np.pi) - np.pi
 
 
 def width_against_error(panels: Mapping[str, pd.DataFrame], floors: Mapping[str, float]) -> Figure:
@@ -255,5 +182,7 @@ def one_gene_cleaned(angle: ArrayLike, noisy: ArrayLike, clean: ArrayLike, outpu
         ax.set(xlabel="true angle t, radians", xticks=[0, np.pi, 2 * np.pi], xticklabels=["0", "π", "2π"])
         finding(ax, title)
     row[0][0].set_ylabel("expression of one gene")
-    fig.supxlabel("grey: measured · black: true · blue: returned by the network", fontsize=12)
+    fig.supxlabel(
+        "grey: measured · black: true · blue: returned by the network · number: squared error to the truth", fontsize=12
+    )
     return fig

@@ -1,4 +1,4 @@
-"""Where in the course something is treated: a section of a lesson, the page of sources, or a notebook to be written."""
+"""Where in the course something is treated: a section of a lesson or appendix, the page of sources, or not yet."""
 
 import os
 import re
@@ -20,7 +20,7 @@ PLANNED = {
 
 @dataclass(frozen=True)
 class Place:
-    """A section of a lesson: "03", and the words of its heading."""
+    """A section of a lesson, "03", or of an appendix, "channel", and the words of its heading."""
 
     lesson: str
     heading: str
@@ -43,7 +43,7 @@ Where = Place | NotYet | Here
 
 
 def parse(text: str) -> Where:
-    """``03: The direction matters``, ``here`` or ``not yet: 10``, as the tables write it.
+    """``03: The direction matters``, ``channel: One number for two``, ``here`` or ``not yet: 10``, as tables write it.
 
     Raises
     ------
@@ -55,10 +55,11 @@ def parse(text: str) -> Where:
         if planned[1] in PLANNED:
             return NotYet(planned[1])
         raise ValueError(f"expected a planned notebook, {', '.join(PLANNED)}, found {text!r}; plan it, or teach it.")
-    if section := re.fullmatch(r"(\d\d): (\S.*)", text):
+    if section := re.fullmatch(r"(\d\d|[a-z_]+): (\S.*)", text):
         return Place(section[1], section[2])
     raise ValueError(
-        f"expected '03: a heading', 'here' or 'not yet: 10', found {text!r}; write a place in one of these ways."
+        f"expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 10', found {text!r}; "
+        "write a place in one of these ways."
     )
 
 
@@ -80,13 +81,13 @@ def link(place: Place) -> str:
             "bring the table up to date, or the notebook."
         )
     file = os.path.relpath(str(_file_of(place.lesson)), APPENDIX)
-    return f"[{place.lesson} · {place.heading}]({Path(file).as_posix()}#{anchor(place.heading)})"
+    name = place.lesson.replace("_", " ")
+    return f"[{name} · {place.heading}]({Path(file).as_posix()}#{anchor(place.heading)})"
 
 
 @cache
 def _file_of(lesson: str) -> Path | None:
-    lessons = [path for path in find_notebooks() if path.parent != APPENDIX]
-    return next((path for path in lessons if path.name.startswith(f"{lesson}_")), None)
+    return next((p for p in find_notebooks() if (p.stem if p.parent == APPENDIX else p.name[:2]) == lesson), None)
 
 
 @cache
