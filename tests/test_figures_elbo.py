@@ -100,6 +100,13 @@ def test_the_gap_that_is_filled_in_is_the_one_between_the_curves():
     np.testing.assert_allclose(curves["log p(x)"] - curves["ELBO"], lower.get_lines()[0].get_ydata())
 
 
+def test_the_two_faults_are_filled_in_between_their_curves():
+    fig, _ = DRAWN["categorical_decoder"]()
+    inference, model = (band.get_paths()[0].vertices[:, 1] for band in fig.axes[1].collections)
+    assert (inference.min(), inference.max()) == (3.5, 14.0)  # −log p(x) at the end, −ELBO at the start
+    assert (model.min(), model.max()) == (3.25, 9.0)  # the entropy, and −log p(x) at the start
+
+
 def test_the_vae_is_drawn_with_both_terms_of_the_elbo_and_tidily():
     fig, alt = draw.vae_as_a_graph()
     shown = words(fig.axes[0].texts)
