@@ -297,7 +297,7 @@ def encoder_cannot_jump(x: ArrayLike, stages: Mapping[str, tuple[ArrayLike, Arra
         ax.axhline(0, color="#d9d9d9", lw=1, zorder=0)
         ax.plot(x[order], encoder, "o-", color=COLOUR["other"], ms=6)
         ax.plot(x[order], own, "s", color=COLOUR["model"], ms=7)
-        ax.set_xlabel("x₁ of the cell")
+        ax.set_xlabel("x₁ of a cell at the bottom of the ring")
         ax.text(0.03, 0.95, f"each cell’s own q:\nmean gap {own_gap:.2f} nats", color=COLOUR["model"], va="top",
                 transform=ax.transAxes)  # fmt: skip
         ax.text(0.97, 0.05, f"the encoder’s q:\nmean gap {encoder_gap:.1f} nats", color="#a36f00", ha="right",
