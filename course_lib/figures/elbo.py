@@ -172,62 +172,6 @@ def _peak(z: ArrayLike, density: ArrayLike) -> float:
     return float(np.asarray(z)[np.argmax(np.asarray(density))])
 
 
-def likelihood_and_divergence(parameter: ArrayLike, kl: ArrayLike, nll: ArrayLike, entropy: float) -> Described:
-    """KL(data ‖ model) and −E log p(x) over a model's one parameter: two curves, one shape, one minimum."""
-    parameter, kl, nll = (np.asarray(a) for a in (parameter, kl, nll))
-    best = int(np.argmin(kl))
-    fig, ax = plt.subplots()
-    ax.plot(parameter, nll, color=COLOUR["other"], label="−E[log p(x)]")
-    ax.plot(parameter, kl, color=COLOUR["model"], label="KL(data ‖ model)")
-    ax.axvline(parameter[best], color=COLOUR["reference"], ls=":", lw=1.5)
-    ax.annotate(
-        "", (parameter[best], kl[best]), (parameter[best], nll[best]), arrowprops={"arrowstyle": "<->", "lw": 1.5}
-    )
-    ax.text(parameter[best] + 0.03, (kl[best] + nll[best]) / 2, f"H(data) = {entropy:.3f} nats", va="center")
-    ax.set(xlabel="parameter a of the model", ylabel="nats", ylim=(-0.1, float(nll.max()) * 1.05))
-    finding(ax, "Same arg min, different minimum: the curves are H(data) apart everywhere")
-    label_lines(ax)
-    alt = (
-        f"Minus expected log-likelihood and KL(data‖model) against the parameter a: parallel curves, {entropy:.3f} "
-        f"nats apart, both smallest at a = {parameter[best]:.2f}, where the KL is {kl[best]:.3f}."
-    )
-    return fig, alt
-
-
-def taste_of_the_bound(parameter: ArrayLike, log_px: ArrayLike, elbo: ArrayLike, truth: float) -> Described:
-    """Mean log p(x) and mean best ELBO over the decoder's one parameter, each with its maximum marked."""
-    parameter = np.asarray(parameter)
-    fig, ax = plt.subplots()
-    named = (("log p(x)", log_px, COLOUR["truth"]), ("best Gaussian\nELBO", elbo, COLOUR["model"]))
-    found = []
-    for name, values, colour in named:
-        curve = np.asarray(values)
-        best = int(np.argmax(curve))
-        found.append((name, parameter[best]))
-        ax.plot(parameter, curve, color=colour, label=name)
-        ax.plot(parameter[best], curve[best], "o", ms=11, color=colour)
-        ax.annotate(
-            f"maximum at b = {parameter[best]:.2f}",
-            (parameter[best], curve[best]),
-            (0, -24),
-            textcoords="offset points",
-            ha="center",
-            color=colour,
-            weight="bold",
-        )
-    ax.axvline(truth, color=COLOUR["reference"], ls=":", lw=1.5)
-    ax.text(truth - 0.02, ax.get_ylim()[0], "the data's b", color=COLOUR["reference"], ha="right", va="bottom")
-    ax.set(xlabel="decoder parameter b", ylabel="nats per cell")
-    finding(ax, "The bound prefers a decoder whose posteriors a Gaussian can match")
-    label_lines(ax)
-    alt = (
-        "Mean log p(x) and mean best ELBO against the decoder parameter b: "
-        + " and ".join(f"{name.replace(chr(10), ' ')} highest at {b:.2f}" for name, b in found)
-        + f"; the data have {truth:.2f}."
-    )
-    return fig, alt
-
-
 def diagonal_gap(
     cosine: ArrayLike, formula: ArrayLike, measured: ArrayLike, full: ArrayLike, diagonal: ArrayLike
 ) -> Described:
@@ -299,6 +243,7 @@ def training_watched(history: pd.DataFrame, reference: float, sentence: str, nam
             0.12, 0.97, f"epoch 1: {first:.1f}", color=ORANGE, va="top", weight="bold", transform=lower.transAxes
         )
     label_lines(upper)
+    fig.align_ylabels()
     log_px, elbo = history.validation_log_evidence, history.validation_elbo
     alt = (
         f"log p(x) and ELBO of held-out cells over {len(epoch)} epochs: log p(x) from {log_px.iloc[0]:.2f} to "
@@ -334,33 +279,37 @@ def where_the_gap_sits(x: ArrayLike, gap: ArrayLike, true_curve: ArrayLike, lear
     return fig, alt
 
 
-def encoder_against_own(
-    z: ArrayLike, posterior: ArrayLike, encoder: ArrayLike, own: ArrayLike, gaps: Sequence[tuple[str, float, float]]
-) -> Described:
-    """For a few cells: the posterior, the encoder's q, and the Gaussian that the cell reaches on its own.
+def encoder_cannot_jump(x: ArrayLike, stages: Mapping[str, tuple[ArrayLike, ArrayLike, float, float]]) -> Described:
+    """Where each cell's own q and the encoder's have their mean, along one measurement; a panel for each stage.
 
     Parameters
     ----------
-    z : (K,).   posterior, encoder, own : (M, K) densities of M cells.
-    gaps : M times (name, gap of the encoder's q, gap of its own q), in nats.
+    x : (N,) the measurement.   stages : name → (means of the own q (N,), means of the encoder's q (N,), mean gap with
+        the own q, mean gap with the encoder's, both in nats).
     """
-    z, posterior, encoder, own = (np.asarray(a) for a in (z, posterior, encoder, own))
-    fig, axes = plt.subplots(1, len(gaps), figsize=(12, 4.8))
-    for k, (ax, (name, amortised, best)) in enumerate(zip(axes, gaps, strict=True)):
-        ax.fill_between(z, posterior[k], color=COLOUR["highlight"], alpha=0.3, label="posterior")
-        ax.plot(z, encoder[k], color=COLOUR["other"], label="encoder’s q")
-        ax.plot(z, own[k], color=COLOUR["model"], ls="--", label="the cell’s own q")
-        inside = (posterior[k] + encoder[k] + own[k]) > 0.01
-        ax.set(xlim=(z[inside].min() - 0.2, z[inside].max() + 0.2), xlabel="z")
-        ax.set_ylim(0, 1.05 * max(curve[k].max() for curve in (posterior, encoder, own)))
-        ax.set_title(f"{name}\nencoder’s gap {amortised:.2g} nats\nits own q’s gap {best:.2g}", fontsize=13)
-    axes[0].set_ylabel("density of z")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)  # one key for all panels
-    fig.suptitle("Each cell’s own q closes most of what the encoder leaves open", x=0.02, ha="left")
-    alt = (
-        "Posterior, the encoder's q and the cell's own Gaussian for three cells. Gaps of the two q, in nats: "
-        + "; ".join(f"{name} {amortised:.2g} and {best:.2g}" for name, amortised, best in gaps)
-        + "."
+    x = np.asarray(x)
+    order = np.argsort(x)
+    fig, axes = plt.subplots(1, len(stages), figsize=(11, 4.9), sharey=True)
+    jumps = []
+    for ax, (name, (own, encoder, own_gap, encoder_gap)) in zip(axes, stages.items(), strict=True):
+        own, encoder = np.asarray(own)[order], np.asarray(encoder)[order]
+        jumps.append((name, np.abs(np.diff(own)).max(), np.abs(np.diff(encoder)).max(), own_gap, encoder_gap))
+        ax.axhline(0, color="#d9d9d9", lw=1, zorder=0)
+        ax.plot(x[order], encoder, "o-", color=COLOUR["other"], ms=6)
+        ax.plot(x[order], own, "s", color=COLOUR["model"], ms=7)
+        ax.set_xlabel("x₁ of a cell at the bottom of the ring")
+        ax.text(0.03, 0.95, f"each cell’s own q:\nmean gap {own_gap:.2f} nats", color=COLOUR["model"], va="top",
+                transform=ax.transAxes)  # fmt: skip
+        ax.text(0.97, 0.05, f"the encoder’s q:\nmean gap {encoder_gap:.1f} nats", color="#a36f00", ha="right",
+                transform=ax.transAxes)  # fmt: skip
+        ax.set_title(name)
+    low, high = axes[0].get_ylim()
+    axes[0].set(ylabel="mean of q(z)", ylim=(low - 0.04 * (high - low), high + 0.16 * (high - low)))
+    fig.suptitle("The best q jumps from one end of z to the other; the encoder must glide between", x=0.02, ha="left")
+    alt = "Mean of q against x₁ for the cells at the bottom of the ring. " + " ".join(
+        f"{name}: neighbours' own q lie up to {jump:.1f} apart (mean gap {own_gap:.2f} nats), the encoder's up to "
+        f"{glide:.1f} ({encoder_gap:.1f} nats)."
+        for name, jump, glide, own_gap, encoder_gap in jumps
     )
     return fig, alt
 
@@ -395,16 +344,31 @@ def categorical_decoder(
     left.set(xlim=(-3, 3), ylim=(0, 1), xlabel="z", ylabel="p(x = category∣z), stacked")
     finding(left, "At every z the softmax splits one among the categories")
     loss, nll = -history.validation_elbo, -history.validation_log_evidence
-    right.plot(history.index, loss, color=COLOUR["model"], label="−ELBO")
-    right.plot(history.index, nll, color=COLOUR["truth"], label="−log p(x)")
-    right.plot(history.index, [entropy] * len(history), color=COLOUR["reference"], ls=":", lw=1.8)
-    right.set(xlabel="epoch", ylabel="nats per molecule")
-    span = float(loss.iloc[0]) - entropy
-    middle_epoch = float(history.index.max()) / 2
-    right.text(middle_epoch, entropy - 0.02 * span, "H(data)", color=COLOUR["reference"], va="top", ha="center")
-    right.set_ylim(entropy - 0.12 * span, entropy + 1.05 * span)
+    epoch, top = history.index, float(loss.iloc[0]) - entropy
+    right.fill_between(epoch, nll, loss, color=ORANGE, alpha=0.35, lw=0)
+    right.fill_between(epoch, entropy, nll, color=COLOUR["highlight"], alpha=0.35, lw=0)
+    right.plot(epoch, loss, color=COLOUR["model"])
+    right.plot(epoch, nll, color=COLOUR["truth"])
+    right.plot(epoch, [entropy] * len(epoch), color=COLOUR["reference"], ls=":", lw=1.8)
+    early = np.log(1.25) / np.log(2)  # where the arrows point: on the way from the first epoch to the second
+    curves = (loss, nll, pd.Series(entropy, index=epoch))
+    upper, middle, lower = (float((1 - early) * c.iloc[0] + early * c.iloc[1]) for c in curves)
+    for height, place, words, colour in (
+        (0.86, upper, "−ELBO, which training lowers", COLOUR["model"]),
+        (0.70, (upper + middle) / 2, "the inference’s fault", "#a36f00"),
+        (0.54, middle, "−log p(x)", COLOUR["truth"]),
+        (0.38, (middle + lower) / 2, "the model’s fault", "#a0457a"),
+    ):
+        right.annotate(
+            words, (1.25, place), (2.4, entropy + height * top), color=colour, va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 1.2},
+        )  # fmt: skip
+    right.text(1, entropy - 0.03 * top, "H(data)", color=COLOUR["reference"], va="top")
+    right.set(xscale="log", xlabel="epoch", ylabel="nats per molecule")
+    right.set_ylim(entropy - 0.14 * top, entropy + 1.05 * top)
+    right.set_xticks([1, 3, 10, 30, 60], labels=["1", "3", "10", "30", "60"])
+    right.minorticks_off()
     finding(right, "The loss falls towards the entropy of the data, never below it")
-    label_lines(right)
     alt = (
         f"Left: softmax probabilities of {len(names)} categories stacked along z. Right: −ELBO and −log p(x) fall from "
         f"{loss.iloc[0]:.3f} and {nll.iloc[0]:.3f} to {loss.iloc[-1]:.3f} and {nll.iloc[-1]:.3f} nats; the entropy of "
