@@ -37,7 +37,10 @@ def test_collapse_shows_the_kl_and_one_bar_for_each_loss():
 
 def test_the_sweep_marks_the_mistakes_weight():
     table = pd.DataFrame({"kl": [6.0, 0.7, 0.0], "explained": [0.24, 0.1, -0.03]}, index=[1.0, 10.0, 500.0])
-    fig, alt = draw.beta_sweep(table, table * 1.1, mismatch=500.0)
+    linear = pd.DataFrame({"kl": [7, 1, 0, 0], "explained": [0.3, 0.1, 0, 0]}, index=[1.0, 10.0, 44.0, 500.0])
+    fig, alt = draw.beta_sweep(table, linear, mismatch=500.0)
+    (edge,) = [line for line in fig.axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert list(edge.get_xdata()) == [44.0, 44.0]
     marked = [line for line in fig.axes[0].get_lines() if line.get_markersize() == 11]
     assert [list(line.get_xdata()) for line in marked] == [[500.0]]
     assert "β = 10: 0.700 nats, 0.100" in alt

@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import scipy.stats
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -102,7 +103,7 @@ def collapse(kl: Mapping[str, np.ndarray], explained: Mapping[str, float]) -> tu
     for name, values in kl.items():
         left.semilogy(range(1, len(values) + 1), values, color=colours[name], marker=".")
         left.text(len(values), 1.6 * values[len(values) // 2], name, color=colours[name], ha="right", va="bottom")
-    left.set(xlabel="epoch", ylabel="training KL, nats per cell")
+    left.set(xlabel="epoch", ylabel="training KL, nats per cell", ylim=(None, 30 * max(map(max, kl.values()))))
     finding(left, "A mean over genes switches z off")
     bars = right.barh(range(len(explained)), [*explained.values()], color=[colours[n] for n in explained], height=0.6)
     right.axvline(0, color=COLOUR["truth"], lw=1)
@@ -126,6 +127,7 @@ def beta_sweep(table: pd.DataFrame, linear: pd.DataFrame, mismatch: float) -> tu
     ``mismatch`` is the β of the reduction mistake, one of the measured ones.
     """
     fig, axes = plt.subplots(1, 2, figsize=(11, 4.6))
+    edge = float(linear.index[linear["kl"] <= 0].min())  # from here on no direction is worth its nats
     for ax, column, label in (
         (axes[0], "kl", "KL, nats per held-out cell"),
         (axes[1], "explained", "held-out variance explained"),
@@ -136,10 +138,15 @@ def beta_sweep(table: pd.DataFrame, linear: pd.DataFrame, mismatch: float) -> tu
         ax.plot(table.index[table.index == mismatch], table[column][table.index == mismatch], "o", ms=11,
                 color=COLOUR["wrong"])  # fmt: skip
         ax.annotate(f"β = G/2 = {mismatch:g}:\nmean over genes", (mismatch, float(table[column].loc[mismatch])),
-                    xytext=(-5, 45), textcoords="offset points", ha="right", color=COLOUR["wrong"],
+                    xytext=(8, 45), textcoords="offset points", ha="right", color=COLOUR["wrong"], fontsize=12,
                     arrowprops={"arrowstyle": "-", "color": COLOUR["wrong"]})  # fmt: skip
+        ax.axvline(edge, color=COLOUR["pca"], lw=1, ls=":")
+        ax.text(edge * 1.1, 0.98, "largest\neigenvalue", transform=ax.get_xaxis_transform(), va="top",
+                color=COLOUR["pca"], fontsize=12)  # fmt: skip
+        ax.set_xticks(table.index, [f"{beta:g}" for beta in table.index])
+        ax.minorticks_off()
         ax.set(xlabel="β, the weight of the KL", ylabel=label)
-    axes[0].legend()
+    axes[0].legend(loc="upper left", bbox_to_anchor=(0.22, 1.0))
     finding(axes[0], "A heavier KL buys fewer nats")
     finding(axes[1], "until z says nothing")
     told = [f"β = {beta:g}: {row['kl']:.3f} nats, {row['explained']:.3f}" for beta, row in table.iterrows()]
@@ -271,12 +278,13 @@ def generated_in_pca(
     fig, axes = plt.subplots(1, len(generated), figsize=(3.7 * len(generated), 4.7), sharex=True, sharey=True)
     below = real[group][:, 0].mean(), np.quantile(real[group][:, 1], 0.02) - 1
     colours = (COLOUR["model"], COLOUR["wrong"], COLOUR["other"])
-    for ax, (name, points), colour in zip(np.atleast_1d(axes), generated.items(), colours, strict=False):
+    for ax, (title, points), colour in zip(np.atleast_1d(axes), generated.items(), colours, strict=False):
         ax.scatter(*real.T, s=9, color="#bdbdbd", rasterized=True)
         ax.scatter(*points.T, s=7, color=colour, alpha=0.6, rasterized=True)
-        ax.text(*below, name_of_group, ha="center", va="top", fontsize=12)
+        name = ax.text(*below, name_of_group, ha="center", va="top", fontsize=12)
+        name.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
         ax.set_xlabel("PC 1 of real cells")
-        ax.set_title(f"{name}:\n{share[name]:.0%} {name_of_group}", fontsize=13)
+        ax.set_title(f"{title}:\n{share[title]:.0%} {name_of_group}", fontsize=13)
     first = np.atleast_1d(axes)[0]
     first.set_ylabel("PC 2 of real cells")
     first.text(0.98, 0.02, "grey: held-out cells", transform=first.transAxes, ha="right", va="bottom", fontsize=12)
