@@ -194,7 +194,7 @@ def latent_spaces(
     panels : name of the method → (N, 2), two principal components of its L codes.   kinds : (N,) names.
     accuracy : name → share of held-out cells whose nearest neighbours, in all L dimensions, name them rightly.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(4.0 * len(panels) + 2.4, 4.5))
+    fig, axes = plt.subplots(1, len(panels), figsize=(3.3 * len(panels) + 2.2, 4.8))
     for ax, (name, points) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         scatter_kinds(ax, points, kinds, size=6)
         ax.set(xticks=[], yticks=[], xlabel="first component of z")
