@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from drawn import legend, lines, points, title, words
+from drawn import legend, points, title, words
 from matplotlib.colors import same_color
 
 from course_lib.experiments.generators import GENERATORS
@@ -12,25 +12,6 @@ from course_lib.figures import reparameterization as draw
 from course_lib.figures.cell_types import colour_of
 
 RNG = np.random.default_rng(0)
-
-
-def test_descents_draw_every_path_and_tell_where_it_ends():
-    paths = {"torch.normal": np.zeros(10), "score function": np.full(10, 2.5), "μ + σε": np.full(10, 3.0)}
-    fig, alt = draw.descents(paths, target=3)
-    for name, path in paths.items():
-        np.testing.assert_array_equal(lines(fig.axes[0])[name].get_ydata(), path)
-    assert "torch.normal: mean 0.00" in alt
-    assert "score function: mean 2.50" in alt
-
-
-def test_z_scores_are_drawn_in_order_against_normal_quantiles():
-    scores = {"score function": RNG.normal(size=50), "reparameterised": np.full(50, 7.0)}
-    fig, alt = draw.z_scores(scores)
-    drawn = lines(fig.axes[0])["score function"]
-    np.testing.assert_array_equal(drawn.get_ydata(), np.sort(scores["score function"]))
-    assert (np.diff(drawn.get_xdata()) > 0).all()
-    assert np.mean(drawn.get_xdata()) == pytest.approx(0, abs=1e-9)
-    assert "mean 7.00 and sd 0.00" in alt
 
 
 def test_the_variance_ratio_is_on_logarithmic_axes():
@@ -44,18 +25,22 @@ def test_the_variance_ratio_is_on_logarithmic_axes():
 
 
 def test_collapse_shows_the_kl_and_one_bar_for_each_loss():
-    kl = {"sum": [1.0, 6.0], "mean": [0.1, 0.0001], "β": [0.1, 0.0002]}
-    fig, alt = draw.collapse(kl, {"sum": 0.24, "mean": -0.03, "β": -0.02})
+    kl = {"sum": np.array([1.0, 6.0]), "mean": np.array([0.1, 0.0001])}
+    fig, alt = draw.collapse(kl, {"sum": 0.24, "mean": -0.03})
     left, right = fig.axes
     assert left.get_yscale() == "log"
     assert "nats" in left.get_ylabel()
-    assert [bar.get_width() for bar in right.patches] == [0.24, -0.03, -0.02]
+    assert words(left.texts) == ["sum", "mean"]
+    assert [bar.get_width() for bar in right.patches] == [0.24, -0.03]
     assert "mean: final KL 0.0001 nats, variance explained -0.030" in alt
 
 
 def test_the_sweep_marks_the_mistakes_weight():
     table = pd.DataFrame({"kl": [6.0, 0.7, 0.0], "explained": [0.24, 0.1, -0.03]}, index=[1.0, 10.0, 500.0])
-    fig, alt = draw.beta_sweep(table, table * 1.1, mismatch=500.0)
+    linear = pd.DataFrame({"kl": [7, 1, 0, 0], "explained": [0.3, 0.1, 0, 0]}, index=[1.0, 10.0, 44.0, 500.0])
+    fig, alt = draw.beta_sweep(table, linear, mismatch=500.0)
+    (edge,) = [line for line in fig.axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert list(edge.get_xdata()) == [44.0, 44.0]
     marked = [line for line in fig.axes[0].get_lines() if line.get_markersize() == 11]
     assert [list(line.get_xdata()) for line in marked] == [[500.0]]
     assert "β = 10: 0.700 nats, 0.100" in alt
@@ -71,19 +56,24 @@ def test_warmup_counts_the_active_dimensions():
 
 def test_generated_cells_share_the_axes_of_real_ones():
     real, made = RNG.normal(size=(20, 2)), {"one": np.zeros((5, 2)), "two": np.ones((5, 2))}
-    fig, alt = draw.generated_in_pca(real, made, real[:, 0] > 0, "the right half")
-    assert len(fig.axes) == 2
+    share = {"real": 0.25, "one": 0.04, "two": 0.31}
+    fig, alt = draw.generated_in_pca(real, made, real[:, 0] > 0, "right", share)
+    assert [title(ax) for ax in fig.axes] == ["one: 4% right", "two: 31% right"]
     assert fig.axes[0].get_xlim() == fig.axes[1].get_xlim()
-    assert set(words(fig.axes[1].texts)) == {"the right half"}
-    assert f"two {np.linalg.norm(1 - real.mean(0)):.2f}" in alt
+    assert set(words(fig.axes[1].texts)) == {"right"}
+    assert "25% are right; nearest to that: two" in fig.get_suptitle()
+    assert f"two {np.linalg.norm(1 - real.mean(0)):.2f} and 0.31" in alt
 
 
-def test_gene_spread_tells_the_share_of_the_variance():
-    real = np.array([1.0, 2.0])
-    fig, alt = draw.gene_spread(real, {"same": real, "half": real / 2})
-    assert [title(ax) for ax in fig.axes] == ["same", "half"]
-    assert "same: 1.00" in alt
-    assert "half: 0.25" in alt
+def test_gene_spread_tells_the_share_of_the_variance_and_how_the_widest_genes_fare():
+    real = np.array([1.0, 2.0, 4.0])
+    fig, alt = draw.gene_spread(real, {"same": real, "half": np.array([1.5, 1.0, 2.0])}, n_widest=2)
+    assert [title(ax) for ax in fig.axes] == ["same: 100% of the variance", "half: 35% of the variance"]
+    assert words(fig.axes[1].texts) == ["rims: the 2 widest,\n2 below the line"]
+    rims = fig.axes[1].collections[1]
+    np.testing.assert_array_equal(rims.get_offsets(), [[4.0, 2.0], [2.0, 1.0]])
+    assert "half: 0.35; 2 of them lie below the diagonal, median ratio 0.50" in alt
+    assert "same: 1.00; 0 of them" in alt
 
 
 @pytest.mark.parametrize("far, finding", [(3.0, "Midway the cells are far"), (1.3, "Cells live along the whole line")])
@@ -111,12 +101,6 @@ def test_scores_draw_every_seed_and_the_live_one():
     assert low < table["energy"].min()
     assert high > table["energy"].max()
     assert f"{GENERATORS['mean_cell']} 7.10 and 13.0" in alt
-
-
-def test_tightening_keeps_every_k():
-    fig, alt = draw.tightening([1, 4, 16], np.array([-10.0, -9.0, -8.5]), np.array([0, 0.1, 0.2]))
-    assert words(fig.axes[0].get_xticklabels()) == ["1", "4", "16"]
-    assert "K = 16: -8.5" in alt
 
 
 def test_the_two_graphs_differ_in_where_the_gradient_goes():

@@ -9,6 +9,7 @@ from course_lib.probability.gradients import (
     score_function_samples,
     total_variance,
     variance_ratio_of_a_quadratic,
+    variance_ratios,
 )
 
 ESTIMATORS = [score_function_samples, reparameterised_samples]
@@ -82,3 +83,21 @@ def test_the_variance_ratio_of_a_quadratic_agrees_with_samples(n_dims, delta, si
     ]
     measured = float(variances[0] / variances[1])
     assert measured == pytest.approx(variance_ratio_of_a_quadratic(n_dims, delta, sigma), rel=0.05)
+
+
+def test_a_baseline_removes_the_variance_of_a_nearly_constant_cost():
+    """Far from its minimum, with a narrow q, f ≈ δ² + 2δσε: by hand, with moments 1, 3, 15 of ε."""
+    delta, sigma = 50.0, 0.1
+    plain, baseline = variance_ratios(1, delta, sigma, 400_000, torch.Generator().manual_seed(0))
+    slope, level = 2 * delta * sigma, delta**2
+    path = 4 * sigma**2 + (2 * delta) ** 2 + 8 * sigma**2  # Var of 2(δ + σε), and of that times ε
+    without = (level**2 + 2 * level**2) / sigma**2  # (f ε)² and (f (ε² − 1))², f nearly constant
+    with_it = slope**2 * (2 + 10) / sigma**2  # Var ε² = 2; E[ε² (ε² − 1)²] = 15 − 6 + 1 = 10
+    assert plain == pytest.approx(without / path, rel=0.02)
+    assert baseline == pytest.approx(with_it / path, rel=0.02)
+
+
+def test_the_plain_ratio_is_the_closed_form():
+    plain, baseline = variance_ratios(6, 0.5, 1.5, 400_000, torch.Generator().manual_seed(1))
+    assert plain == pytest.approx(variance_ratio_of_a_quadratic(6, 0.5, 1.5), rel=0.05)
+    assert 1 < baseline < plain

@@ -103,3 +103,35 @@ def test_shapes_and_signs_are_checked():
         LinearGaussian(torch.ones(4, 2), torch.ones(2), torch.tensor(1.0))
     with pytest.raises(ValueError, match="sigma: expected one number > 0"):
         LinearGaussian(torch.ones(4, 2), torch.ones(4), torch.tensor(-1.0))
+
+
+def test_the_fit_keeps_what_exceeds_the_noise_pays_its_capacity_and_leaves_sigma_to_the_fourth_over_lambda():
+    """Oracle: NumPy's eigenvalues of the data's covariance, λ. Two of four directions exceed σ² = 1."""
+    sd, turn = np.array([4.0, 2.0, 0.6, 0.3]), np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0]
+    x = torch.tensor(np.random.default_rng(1).normal(size=(500, 4)) * sd @ turn.T + 3)
+    lam = np.linalg.eigvalsh(np.cov(x.numpy().T, ddof=0))[::-1]
+    model = LinearGaussian.fitted(x, n_latent=3, sigma=1.0)
+    np.testing.assert_allclose(model.weight.norm(dim=0) ** 2, [lam[0] - 1, lam[1] - 1, 0], atol=1e-9)
+    q = model.posterior(x)
+    prior = MultivariateNormal(torch.zeros(3).double(), torch.eye(3).double())
+    price = float(torch.distributions.kl_divergence(q, prior).mean())
+    assert price == pytest.approx(0.5 * np.log(lam[:2]).sum(), rel=1e-9)
+    left = float((x - q.mean @ model.weight.T - model.bias).var(0, correction=0).sum())
+    assert left == pytest.approx((1 / lam[:2]).sum() + lam[2:].sum(), rel=1e-9)
+
+
+def test_no_other_weight_is_more_likely_than_the_fit():
+    x = torch.randn(200, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ torch.diag(
+        torch.tensor([3.0, 2.0, 1.0, 0.5, 0.5]).double()
+    )
+    fit = LinearGaussian.fitted(x, n_latent=2, sigma=0.8)
+    best = fit.evidence().log_prob(x).sum()
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(20):
+        nudge = 0.05 * torch.randn(5, 2, generator=generator, dtype=torch.float64)
+        assert LinearGaussian(fit.weight + nudge, fit.bias, fit.sigma).evidence().log_prob(x).sum() < best
+
+
+def test_a_fit_with_more_dimensions_than_features_is_refused():
+    with pytest.raises(ValueError, match="n_latent: expected 1 to 3"):
+        LinearGaussian.fitted(torch.ones(5, 3).double(), n_latent=4, sigma=1.0)

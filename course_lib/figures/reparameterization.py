@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import scipy.stats
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -69,38 +70,6 @@ def two_graphs() -> tuple[Figure, str]:
     )
 
 
-def descents(paths: Mapping[str, np.ndarray], target: float) -> tuple[Figure, str]:
-    """μ over the steps of gradient descent, one line for each way to get a gradient.  (S,) each."""
-    fig, ax = plt.subplots()
-    colours = dict(zip(paths, (COLOUR["wrong"], COLOUR["other"], COLOUR["model"]), strict=False))
-    for name, path in paths.items():
-        ax.plot(path, color=colours[name], label=name, lw=1.6 if "score" in name else 2.4)
-    ax.plot([0, len(path) - 1], [target, target], color=COLOUR["truth"], lw=1, ls="--")
-    ax.text(0, target, f"optimum μ = {target:g}", va="bottom")
-    ax.set(xlabel="step of gradient descent", ylabel="μ")
-    low, high = min(path.min() for path in paths.values()), max(path.max() for path in paths.values())
-    ax.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
-    finding(ax, "Two gradients find the optimum; torch.normal's never moves")
-    label_lines(ax)
-    half = {name: path[len(path) // 2 :] for name, path in paths.items()}
-    told = [f"{name}: mean {path.mean():.2f}, sd {path.std():.2f}" for name, path in half.items()]
-    return fig, f"Paths of μ towards {target:g} by gradient descent; in the second half, " + "; ".join(told) + "."
-
-
-def z_scores(scores: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
-    """Quantiles of the z-scores of each estimator against those of N(0, 1).  (R,) each."""
-    fig, ax = plt.subplots(figsize=(7.5, 5))
-    for (name, values), colour, marker in zip(scores.items(), (COLOUR["other"], COLOUR["model"]), "o^", strict=True):
-        expected = scipy.stats.norm.ppf((np.arange(len(values)) + 0.5) / len(values))
-        ax.plot(expected, np.sort(values), marker, color=colour, ms=4, label=name, alpha=0.8, ls="none")
-    ax.axline((0, 0), slope=1, color=COLOUR["truth"], lw=1)
-    ax.set(xlabel="quantile of N(0, 1)", ylabel="quantile of the z-scores", aspect="equal")
-    ax.legend(loc="upper left", markerscale=2)
-    finding(ax, "Both err by chance alone")
-    told = [f"{name} has mean {z.mean():.2f} and sd {z.std():.2f}" for name, z in scores.items()]
-    return fig, f"Quantile plot of {len(values)} z-scores against N(0, 1), along the diagonal: " + "; ".join(told) + "."
-
-
 def variance_ratio(
     n_dims: np.ndarray, plain: np.ndarray, baseline: np.ndarray, exact: np.ndarray
 ) -> tuple[Figure, str]:
@@ -127,15 +96,14 @@ def variance_ratio(
     )
 
 
-def collapse(kl: Mapping[str, Sequence[float]], explained: Mapping[str, float]) -> tuple[Figure, str]:
+def collapse(kl: Mapping[str, np.ndarray], explained: Mapping[str, float]) -> tuple[Figure, str]:
     """KL over the epochs, and the held-out variance explained at the end, for the broken loss and its cure."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(1.35, 1))
-    colours = dict(zip(kl, (COLOUR["model"], COLOUR["wrong"], COLOUR["highlight"]), strict=True))
-    styles = dict(zip(kl, ("-", "-", "--"), strict=True))
+    colours = dict(zip(kl, (COLOUR["model"], COLOUR["wrong"]), strict=True))
     for name, values in kl.items():
-        left.semilogy(range(1, len(values) + 1), values, color=colours[name], ls=styles[name], marker=".", label=name)
-    left.set(xlabel="epoch", ylabel="KL(q(z∣x) ‖ p(z)), nats per cell")
-    left.legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
+        left.semilogy(range(1, len(values) + 1), values, color=colours[name], marker=".")
+        left.text(len(values), 1.6 * values[len(values) // 2], name, color=colours[name], ha="right", va="bottom")
+    left.set(xlabel="epoch", ylabel="training KL, nats per cell", ylim=(None, 30 * max(map(max, kl.values()))))
     finding(left, "A mean over genes switches z off")
     bars = right.barh(range(len(explained)), [*explained.values()], color=[colours[n] for n in explained], height=0.6)
     right.axvline(0, color=COLOUR["truth"], lw=1)
@@ -159,6 +127,7 @@ def beta_sweep(table: pd.DataFrame, linear: pd.DataFrame, mismatch: float) -> tu
     ``mismatch`` is the β of the reduction mistake, one of the measured ones.
     """
     fig, axes = plt.subplots(1, 2, figsize=(11, 4.6))
+    edge = float(linear.index[linear["kl"] <= 0].min())  # from here on no direction is worth its nats
     for ax, column, label in (
         (axes[0], "kl", "KL, nats per held-out cell"),
         (axes[1], "explained", "held-out variance explained"),
@@ -169,10 +138,15 @@ def beta_sweep(table: pd.DataFrame, linear: pd.DataFrame, mismatch: float) -> tu
         ax.plot(table.index[table.index == mismatch], table[column][table.index == mismatch], "o", ms=11,
                 color=COLOUR["wrong"])  # fmt: skip
         ax.annotate(f"β = G/2 = {mismatch:g}:\nmean over genes", (mismatch, float(table[column].loc[mismatch])),
-                    xytext=(-5, 45), textcoords="offset points", ha="right", color=COLOUR["wrong"],
+                    xytext=(8, 45), textcoords="offset points", ha="right", color=COLOUR["wrong"], fontsize=12,
                     arrowprops={"arrowstyle": "-", "color": COLOUR["wrong"]})  # fmt: skip
+        ax.axvline(edge, color=COLOUR["pca"], lw=1, ls=":")
+        ax.text(edge * 1.1, 0.98, "largest\neigenvalue", transform=ax.get_xaxis_transform(), va="top",
+                color=COLOUR["pca"], fontsize=12)  # fmt: skip
+        ax.set_xticks(table.index, [f"{beta:g}" for beta in table.index])
+        ax.minorticks_off()
         ax.set(xlabel="β, the weight of the KL", ylabel=label)
-    axes[0].legend()
+    axes[0].legend(loc="upper left", bbox_to_anchor=(0.22, 1.0))
     finding(axes[0], "A heavier KL buys fewer nats")
     finding(axes[1], "until z says nothing")
     told = [f"β = {beta:g}: {row['kl']:.3f} nats, {row['explained']:.3f}" for beta, row in table.iterrows()]
@@ -220,7 +194,7 @@ def latent_spaces(
     panels : name of the method → (N, 2), two principal components of its L codes.   kinds : (N,) names.
     accuracy : name → share of held-out cells whose nearest neighbours, in all L dimensions, name them rightly.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(4.0 * len(panels) + 2.4, 4.5))
+    fig, axes = plt.subplots(1, len(panels), figsize=(3.3 * len(panels) + 2.2, 4.8))
     for ax, (name, points) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         scatter_kinds(ax, points, kinds, size=6)
         ax.set(xticks=[], yticks=[], xlabel="first component of z")
@@ -288,41 +262,72 @@ def _nearly_empty(points: np.ndarray) -> float:
 
 
 def generated_in_pca(
-    real: np.ndarray, generated: Mapping[str, np.ndarray], group: np.ndarray, name_of_group: str
+    real: np.ndarray,
+    generated: Mapping[str, np.ndarray],
+    group: np.ndarray,
+    name_of_group: str,
+    share: Mapping[str, float],
 ) -> tuple[Figure, str]:
     """Generated cells over held-out ones, on two principal components of real cells.  (N, 2) each.
 
-    ``group``: (N,) bool, the real cells that are to be named.
+    Parameters
+    ----------
+    group : (N,) bool, the real cells that are to be named.
+    share : title → share of the generated cells that lie nearest to that group; under "real", of the real ones.
     """
-    fig, axes = plt.subplots(1, len(generated), figsize=(3.7 * len(generated), 4.5), sharex=True, sharey=True)
+    fig, axes = plt.subplots(1, len(generated), figsize=(3.7 * len(generated), 4.7), sharex=True, sharey=True)
     below = real[group][:, 0].mean(), np.quantile(real[group][:, 1], 0.02) - 1
     colours = (COLOUR["model"], COLOUR["wrong"], COLOUR["other"])
-    for ax, (name, points), colour in zip(axes, generated.items(), colours, strict=False):
+    for ax, (title, points), colour in zip(np.atleast_1d(axes), generated.items(), colours, strict=False):
         ax.scatter(*real.T, s=9, color="#bdbdbd", rasterized=True)
         ax.scatter(*points.T, s=7, color=colour, alpha=0.6, rasterized=True)
-        ax.text(*below, name_of_group, ha="center", va="top", fontsize=12)
+        name = ax.text(*below, name_of_group, ha="center", va="top", fontsize=12)
+        name.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
         ax.set_xlabel("PC 1 of real cells")
-        ax.set_title(name, fontsize=13, weight="normal")
-    axes[0].set_ylabel("PC 2 of real cells")
-    axes[0].text(0.98, 0.02, "grey: held-out cells", transform=axes[0].transAxes, ha="right", va="bottom", fontsize=12)
-    fig.suptitle("Fed with N(0, I), the autoencoder misses most myeloid cells", x=0.01, ha="left")
-    told = [f"{name} {np.linalg.norm(xy.mean(0) - real.mean(0)):.2f}" for name, xy in generated.items()]
-    return fig, "Generated over held-out cells on two principal components; distance of centres: " + "; ".join(told)
+        ax.set_title(f"{title}:\n{share[title]:.0%} {name_of_group}", fontsize=13)
+    first = np.atleast_1d(axes)[0]
+    first.set_ylabel("PC 2 of real cells")
+    first.text(0.98, 0.02, "grey: held-out cells", transform=first.transAxes, ha="right", va="bottom", fontsize=12)
+    nearest = min(generated, key=lambda name: abs(share[name] - share["real"]))
+    fig.suptitle(
+        f"Of held-out cells {share['real']:.0%} are {name_of_group}; nearest to that: {nearest}", x=0.01, ha="left"
+    )
+    told = [
+        f"{name} {np.linalg.norm(xy.mean(0) - real.mean(0)):.2f} and {share[name]:.2f}"
+        for name, xy in generated.items()
+    ]
+    return fig, (
+        f"Generated over held-out cells on two principal components; distance of centres, and share that is "
+        f"{name_of_group} ({share['real']:.2f} of held-out cells): {'; '.join(told)}."
+    )
 
 
-def gene_spread(real: np.ndarray, generated: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
-    """Standard deviation of every gene among generated cells against that among held-out ones.  (G,) each."""
-    fig, axes = plt.subplots(1, len(generated), figsize=(11, 4.4), sharex=True, sharey=True)
+def gene_spread(real: np.ndarray, generated: Mapping[str, np.ndarray], n_widest: int = 20) -> tuple[Figure, str]:
+    """Standard deviation of every gene among generated cells against that among held-out ones.  (G,) each.
+
+    The ``n_widest`` genes that vary most among real cells have a black rim: there the markers of types lie.
+    """
+    fig, axes = plt.subplots(1, len(generated), figsize=(11, 4.6), sharex=True, sharey=True)
+    widest = np.argsort(-real)[:n_widest]
+    told = []
     for ax, (name, values), colour in zip(
-        axes, generated.items(), (COLOUR["model"], COLOUR["wrong"], COLOUR["other"]), strict=False
+        np.atleast_1d(axes), generated.items(), (COLOUR["model"], COLOUR["wrong"], COLOUR["other"]), strict=False
     ):
+        share = np.square(values).sum() / np.square(real).sum()
+        ratio, below = np.median(values[widest] / real[widest]), int((values[widest] < real[widest]).sum())
         ax.scatter(real, values, s=6, color=colour, alpha=0.6, rasterized=True)
+        ax.scatter(real[widest], values[widest], s=26, color=colour, edgecolors="black", linewidths=0.9)
         ax.axline((0, 0), slope=1, color=COLOUR["truth"], lw=1)
+        ax.text(0.03, 0.97, f"rims: the {len(widest)} widest,\n{below} below the line", transform=ax.transAxes,
+                va="top", fontsize=12)  # fmt: skip
         ax.set(xlabel="sd among held-out cells", aspect="equal")
-        finding(ax, name)
-    axes[0].set_ylabel("sd among generated cells")
-    told = [f"{name}: {np.square(sd).sum() / np.square(real).sum():.2f}" for name, sd in generated.items()]
-    return fig, "Standard deviation of each gene, generated against held-out; share of the variance: " + "; ".join(told)
+        finding(ax, f"{name}: {share:.0%} of the variance")
+        told.append(f"{name}: {share:.2f}; {below} of them lie below the diagonal, median ratio {ratio:.2f}")
+    np.atleast_1d(axes)[0].set_ylabel("sd among generated cells")
+    return fig, (
+        f"Standard deviation of each gene, generated against held-out; share of the variance, and the {len(widest)} "
+        f"genes that vary most: {'. '.join(told)}."
+    )
 
 
 def walk(
@@ -390,18 +395,3 @@ def scores(table: pd.DataFrame, live: pd.DataFrame, names: Mapping[str, str]) ->
     middle = table.groupby("generator")[["energy", "nearest"]].mean()
     told = [f"{names[key]} {middle.loc[key, 'energy']:.2f} and {middle.loc[key, 'nearest']:.1f}" for key in order]
     return fig, "Energy and nearest-neighbour distance to held-out cells, means over the seeds: " + "; ".join(told)
-
-
-def tightening(n_samples: Sequence[int], bound: np.ndarray, gain_error: np.ndarray) -> tuple[Figure, str]:
-    """Mean importance-weighted bound against K, with the standard error of its gain over K = 1."""
-    fig, ax = plt.subplots()
-    ax.errorbar(n_samples, bound, gain_error, fmt="o-", color=COLOUR["model"], capsize=4)
-    ax.axhline(bound[0], color=COLOUR["reference"], lw=1, ls="--")
-    ax.text(n_samples[-1], bound[0], "ELBO (K = 1)", ha="right", va="bottom", color=COLOUR["reference"])
-    ax.text(n_samples[0], bound[-1], "bars: standard error of the gain over K = 1", va="center")
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(n_samples, [str(k) for k in n_samples])
-    ax.set(xlabel="K, samples of z for each cell", ylabel="bound on log p(x),\nnats per held-out cell")
-    finding(ax, "More samples of z, a tighter bound, with no more training")
-    told = [f"K = {k}: {b:.1f}" for k, b in zip(n_samples, bound, strict=True)]
-    return fig, "Mean bound on log p(x) of held-out cells, in nats, against K. " + "; ".join(told) + "."

@@ -32,6 +32,23 @@ class LinearGaussian:
         if self.sigma.numel() != 1 or not bool(self.sigma > 0):
             raise ValueError(f"sigma: expected one number > 0, found {self.sigma}; it is a standard deviation.")
 
+    @classmethod
+    def fitted(cls, x: Tensor, n_latent: int, sigma: float) -> "LinearGaussian":
+        """The W and b that make data most likely at a given σ: the first L principal directions, each √(λ_l − σ²) long.
+
+        A direction whose variance λ_l does not exceed σ² gets a column of zeros (Tipping and Bishop 1999, section 3.2,
+        with σ² given rather than fitted).
+
+        Parameters
+        ----------
+        x : (N, G), double precision.   n_latent : L, 1 to G.   sigma : σ > 0, in the units of x.
+        """
+        if not 1 <= n_latent <= x.shape[1]:
+            raise ValueError(f"n_latent: expected 1 to {x.shape[1]}, the features of x, found {n_latent}; take fewer.")
+        variances, directions = torch.linalg.eigh(x.T.cov(correction=0))  # ascending
+        lengths = (variances.flip(0)[:n_latent] - sigma**2).clamp(min=0).sqrt()
+        return cls(directions.flip(1)[:, :n_latent] * lengths, x.mean(0), torch.tensor(sigma, dtype=x.dtype))
+
     def evidence(self) -> LowRankMultivariateNormal:
         """p(x) = N(b, W Wᵀ + σ² I): batch shape (), event shape (G,)."""
         return LowRankMultivariateNormal(self.bias, self.weight, self.sigma**2 * torch.ones_like(self.bias))
