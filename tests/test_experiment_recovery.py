@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from anndata import AnnData
 
 from course_lib.data.cells import cells_from_counts
 from course_lib.data.scvi_process import simulate
@@ -99,3 +100,12 @@ def test_an_observed_library_is_the_total(data):
     assert found["library_rmse"] == total["library_rmse_total"]
     error = np.log(np.asarray(data.X).sum(1)) - np.log(data.obs["library"])
     assert found["library_rmse"] == pytest.approx(error.std(ddof=0), rel=1e-5)
+
+
+def test_calibration_counts_zeros_alone_in_tenths_of_their_forecast():
+    data = AnnData(np.array([[0.0, 0.0, 3.0], [0.0, 0.0, 0.0]]))
+    data.layers["dropped"] = np.array([[True, False, False], [True, False, True]])
+    forecast = np.array([[0.61, 0.63, 0.99], [0.65, 0.05, 0.07]])
+    found, share = recovery.dropout_calibration(forecast, data)
+    np.testing.assert_allclose(found, [0.06, 0.63])
+    np.testing.assert_allclose(share, [1 / 2, 2 / 3])

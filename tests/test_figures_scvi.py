@@ -59,40 +59,30 @@ def test_library_densities_tell_each_width():
     assert marks == [7.1, 6.8]
 
 
-def test_library_estimates_measure_the_error_of_each():
-    truth = np.array([1000.0, 2000.0, 4000.0])
-    batch = np.array(["a", "b", "a"])
-    fig, alt = draw.library_estimates(truth, {"half": truth / 2, "right": truth}, batch)
-    assert "half: mean log error -0.69, spread 0.000" in alt
-    assert "right: mean log error +0.00" in alt
-    assert fig.axes[0].get_xlim() == fig.axes[0].get_ylim() == fig.axes[1].get_xlim()
-    assert [len(points.get_offsets()) for points in fig.axes[0].collections] == [2, 1]
-
-
-def test_two_starts_show_the_bound_and_the_librarys_kl():
-    run = pd.DataFrame({"train_loss": [900.0, 500.0], "train_kl_library": [70.0, 3.0]}, index=[1, 2])
-    fig, alt = draw.two_starts({"late": run * 2, "early": run})
-    np.testing.assert_array_equal(lines(fig.axes[1])["early"].get_ydata(), [70, 3])
-    assert [ax.get_yscale() for ax in fig.axes] == ["log", "log"]
-    assert "late: −ELBO 1,800 to 1,000, KL of ℓ 140.0 to 6.0" in alt
+def test_two_starts_show_training_and_the_bound_after_it():
+    run = pd.DataFrame({"train_loss": [900.0, 500.0]}, index=[1, 2])
+    rows = [("slow", "zero", 0, 1400.0), ("slow", "prior", 0, 1300.0), ("slow", "zero", 1, 1390.0)]
+    rows += [("slow", "prior", 1, 1310.0)]
+    table = pd.DataFrame(rows, columns=["way", "start", "seed", "elbo"])
+    fig, alt = draw.two_starts({"late": run * 2, "early": run}, table, {"slow": "slowly"})
+    left, right = fig.axes
+    np.testing.assert_array_equal(lines(left)["early"].get_ydata(), [900, 500])
+    assert dots(right) == [[1400.0, 1390.0], [1300.0, 1310.0]]
+    assert [line.get_color() for line in right.get_lines()] == [lines(left)[n].get_color() for n in ("late", "early")]
+    assert "at least 80 nats" in title(right)  # the smaller of 100 and 80, paired by seed
+    assert "late 1,800 to 1,000" in alt
+    assert "slowly: 1,395 from 0, 1,305 from the prior" in alt
 
 
 def test_recovery_measures_theta_pi_and_calibration():
-    theta = (np.array([1.0, 2.0, 4.0]), np.array([1.1, 2.4, 4.0]))
+    theta = (np.array([1.0, 2.0, 4.0]), np.array([1.1, 2.4, 3.0]))
     pi = (np.array([0.1, 0.2, 0.3]), np.array([0.2, 0.3, 0.4]))
-    fig, alt = draw.recovery(theta, pi, {"model": (np.array([0.2, 0.8]), np.array([0.25, 0.7]))})
-    assert "median relative error 0.10" in alt
+    fig, alt = draw.recovery(theta, pi, (np.array([0.2, 0.8]), np.array([0.25, 0.7])))
+    assert "median relative error 0.20, above 3 0.75 of the truth" in alt
     assert "correlation 1.00" in alt
     assert "at most 0.10 off" in alt
+    assert "above 3 at 75% of the truth" in title(fig.axes[0])
     np.testing.assert_array_equal(fig.axes[0].collections[0].get_offsets()[:, 1], theta[1])
-
-
-def test_every_seed_and_the_live_run_are_drawn():
-    table = pd.DataFrame({"quantity": ["auc"] * 3 + ["rmse"] * 3, "value": [0.8, 0.85, 0.9, 0.1, 0.2, 0.15]})
-    fig, alt = draw.over_seeds(table, {"auc": 0.84}, {"higher": {"auc": "AUC"}, "lower": {"rmse": "error"}})
-    assert [dots(ax) for ax in fig.axes] == [[[0.8, 0.85, 0.9]], [[0.1, 0.2, 0.15]]]
-    assert dots(fig.axes[0], "D") == [[0.84]]
-    assert "AUC 0.800 to 0.900; error 0.100 to 0.200" in alt
 
 
 def test_latent_spaces_show_every_cell_once_and_name_the_types():
@@ -115,17 +105,6 @@ def test_batch_and_biology_give_the_slopes():
     assert len(fig.axes) == 2
 
 
-def test_mixing_stands_beside_its_ceiling():
-    rows = [("pair", m, "entropy", v) for m, v in (("scvi_batch", 0.6), ("scvi_batch", 0.62), ("pca", 0.27))]
-    rows += [("pair", m, "ceiling", 0.68) for m in ("scvi_batch", "scvi_batch", "pca")]
-    table = pd.DataFrame(rows, columns=["data", "method", "measure", "value"])
-    fig, alt = draw.mixing(table, {"pair": "Pair"}, {"scvi_batch": "with s", "pca": "PCA"})
-    assert dots(fig.axes[0]) == [[0.6, 0.62], [0.27]]
-    assert dots(fig.axes[0], "|") == [[0.68, 0.68], [0.68]]
-    assert "Pair, with s: 0.61, ceiling 0.68" in alt
-    assert "nats" in fig.axes[0].get_xlabel()
-
-
 def test_the_published_table_names_who_is_highest():
     stored = pd.DataFrame(
         [("scVI", 0.74, 0.78, 0.3), ("SIMLR", 0.8, 0.82, 0.65), ("FA", 0.5, 0.59, 0.2)],
@@ -145,23 +124,54 @@ def test_bounds_show_each_term_apart_and_leave_out_what_is_not_there():
             "kl_z": [22.0, 25.0], "kl_library": [3.0, 5.0],
         }
     )  # fmt: skip
-    fig, alt = draw.bounds(table, {"a": "ours", "b": "theirs"}, {"elbo": 1320.0})
+    fig, alt = draw.bounds(table, {"a": "ours", "b": "theirs"})
     assert len(fig.axes) == 4
     assert dots(fig.axes[0]) == [[1300.0], [1470.0]]
-    assert dots(fig.axes[0], "D") == [[1320.0]]
+    assert title(fig.axes[3]) == "KL of ℓ: lowest for ours"
     assert "theirs, reconstruction 1,440.0" in alt
     fig, alt = draw.bounds(table.drop(columns="kl_library"), {"a": "ours"})
-    assert [title(ax) for ax in fig.axes] == ["−ELBO", "reconstruction", "KL of z"]
+    assert [title(ax) for ax in fig.axes] == [
+        f"{words}: lowest for ours" for words in ("−ELBO", "reconstruction", "KL of z")
+    ]
 
 
 def test_paired_differences_keep_their_intervals():
-    table = pd.DataFrame(
-        [(0, "learned", "zinb", -1.0, -2.0, 0.0), (1, "learned", "zinb", 2.0, 1.5, 2.5),
-         (0, "observed", "zinb", 9, 8, 10)],
-        columns=["seed", "library", "gene_likelihood", "difference", "low", "high"],
-    )  # fmt: skip
-    fig, alt = draw.paired_differences(table, {("learned", "zinb"): "ZINB − NB"})
-    (bars,) = fig.axes[0].containers
-    ends = [tuple(segment[:, 0]) for segment in bars.lines[2][0].get_segments()]
-    assert ends == [(-2.0, 0.0), (1.5, 2.5)]
-    assert "-1.00 to +2.00 nats over 2 seeds" in alt
+    rows = [("live run", True, 0.5, 0.25, 1.0), ("seed 0", False, 2.0, 1.0, 3.5), ("seed 1", False, 3.0, 2.5, 3.25)]
+    table = pd.DataFrame(rows, columns=["row", "live", "difference", "low", "high"])
+    fig, alt = draw.paired_differences(table, "ZINB − NB")
+    (ax,) = fig.axes
+    assert words(ax.get_yticklabels()) == ["live run", "seed 0", "seed 1"]
+    assert [tuple(bar.get_segments()[0][:, 0]) for bar in ax.collections] == [(0.25, 1.0), (1.0, 3.5), (2.5, 3.25)]
+    assert title(ax) == "ZINB − NB: at most 3.0 nats, above 0 in 3 of 3 rows"
+    assert "live run +0.5, seed 0 +2.0" in alt
+
+
+def test_choices_draw_every_seed_and_the_mean():
+    table = pd.DataFrame({0: [0.0, 10.0, 2.0], 1: [0.0, 20.0, -4.0]}, index=["default", "no norm", "wide"])
+    fig, alt = draw.choices(table.drop("wide"), table, -table)
+    assert words(fig.axes[0].get_yticklabels()) == ["no norm", "wide"]
+    assert dots(fig.axes[0]) == [[10.0, 20.0]]  # the cortex was not asked for all
+    assert dots(fig.axes[1]) == [[10.0, 20.0], [2.0, -4.0]]
+    assert dots(fig.axes[1], "|") == [[15.0], [-1.0]]
+    assert title(fig.axes[0]) == "Cortex: no norm costs most"
+    assert title(fig.axes[1]) == "Pair: wide helps most"
+    assert title(fig.axes[2]) == "Pair: no norm mixes least"
+    assert "no norm +15.00, wide -1.00" in alt
+
+
+def test_time_to_bound_shows_who_never_gets_there():
+    rows = [("cortex", "observed", "course_lib", "one cycle", 0, 2.0)]
+    rows += [("cortex", "observed", "course_lib", "one cycle", 1, float("nan"))]
+    rows += [("cortex", "observed", "scvi-tools", "default", s, 60.0) for s in (0, 1)]
+    table = pd.DataFrame(rows, columns=["data", "library", "program", "way", "seed", "cpu_s"])
+    fig, alt = draw.time_to_bound(table)
+    (ax,) = fig.axes
+    assert words(ax.get_yticklabels()) == ["Cortex, ℓ observed"]
+    reached, missed = dots(ax, "D")[0]
+    assert reached == 2.0
+    assert missed > 2 * 60
+    assert "not reached" in words(ax.texts)
+    assert "course_lib, one cycle 2.0 s (1 never)" in alt
+    assert "scvi-tools, default 60.0 s" in alt
+    assert "1 of its runs never does" in title(ax)
+    assert "1 of 2" in words(ax.texts)

@@ -116,6 +116,14 @@ def dropout_auc(score: torch.Tensor, data: AnnData) -> float:
     return float(roc_auc_score(data.layers["dropped"][zero], score.numpy()[zero]))
 
 
+def dropout_calibration(forecast: NDArray[np.floating], data: AnnData) -> tuple[NDArray, NDArray]:
+    """Do forecasts come true? Zeros in tenths of their dropout probability (N, G): mean forecast and share dropped."""
+    zero = np.asarray(data.X) == 0
+    table = pd.DataFrame({"forecast": forecast[zero], "dropped": data.layers["dropped"][zero]})
+    mean = table.groupby(np.digitize(table["forecast"], np.linspace(0, 1, 11)[1:-1])).mean()
+    return mean["forecast"].to_numpy(), mean["dropped"].to_numpy()
+
+
 def model_measures(scvi: SCVI, cells: Cells, data: AnnData) -> Measured:
     """What a trained model found, beside the truth in ``data``."""
     estimate, batch = log_library(scvi, cells), cells.batch.numpy()

@@ -14,6 +14,16 @@ from matplotlib.figure import Figure
 from course_lib.figures.style import COLOUR, finding
 
 CEILING = "_ceiling"
+SCORES = {  # of the experiment ``pair``, in words: its rows of panels, its methods and its choices of genes
+    "Do runs mix?": {"entropy": "batch entropy, nats", "ilisi": "iLISI", "kbet": "kBET"},
+    "Are types kept?": {
+        "clisi": "cLISI",
+        "graph_connectivity": "graph connectivity",
+        "label_knn": "types by neighbours",
+    },
+}
+METHODS = {"pca": "PCA", "harmony": "Harmony", "scvi_no_batch": "scVI without s", "scvi_batch": "scVI with s"}
+GENES = {"over_runs": "over both runs", "within_runs": "within runs"}
 SHIFT = 0.17  # of a choice of genes from the middle of its method's row
 
 

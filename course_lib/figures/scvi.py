@@ -18,6 +18,7 @@ from course_lib.figures.graphs import Edge, Sides, boxes_and_arrows, empty_panel
 from course_lib.figures.style import CATEGORIES, COLOUR, finding, label_groups, label_lines
 
 Array = NDArray[np.floating]
+LARGE_THETA = 3  # above, an NB is hard to tell from a Poisson
 
 
 def zero_inflation(nb: Array, zinb: Array, pi: float, mu: float) -> tuple[Figure, str]:
@@ -156,52 +157,49 @@ def _sd(grid: Array, density: Array) -> float:
     return float(np.sqrt((weight * (grid - mean) ** 2).sum()))
 
 
-def library_estimates(truth: Array, estimates: Mapping[str, Array], batch: NDArray[np.str_]) -> tuple[Figure, str]:
-    """Estimates of ℓ against the truth, log axes, one panel each, batches in colour.  (N,) each."""
-    fig, axes = plt.subplots(1, len(estimates), figsize=(11, 5), sharex=True, sharey=True)
-    every = np.concatenate([truth, *estimates.values()])
-    limits = (0.9 * every.min(), 1.1 * every.max())
-    told = []
-    for ax, (name, values) in zip(axes, estimates.items(), strict=True):
-        for code, colour in zip(np.unique(batch), CATEGORIES, strict=False):
-            ax.scatter(truth[batch == code], values[batch == code], s=5, color=colour, alpha=0.5, label=code)
-        ax.axline((limits[0], limits[0]), (limits[1], limits[1]), color=COLOUR["truth"], lw=1.2)
-        ax.set(xscale="log", yscale="log", xlim=limits, ylim=limits, xlabel="true ℓ, molecules", aspect="equal")
-        error = np.log(values) - np.log(truth)
-        ax.text(
-            0.97, 0.04, f"mean of log error {error.mean():+.2f}\nits spread {error.std():.3f}".replace("-", "−"),
-            transform=ax.transAxes, ha="right", va="bottom",
-        )  # fmt: skip
-        finding(ax, name)
-        told.append(f"{name}: mean log error {error.mean():+.2f}, spread {error.std():.3f}")
-    axes[0].set_ylabel("estimate of ℓ, molecules")
-    axes[0].legend(loc="upper left", markerscale=3, handletextpad=0.1)
-    return fig, f"Estimates of the library size against the truth, {len(truth):,} cells. " + "; ".join(told) + "."
+def two_starts(
+    histories: Mapping[str, pd.DataFrame], table: pd.DataFrame, ways: Mapping[str, str]
+) -> tuple[Figure, str]:
+    """Training from two starts of the library's head: the first epochs, and test cells after full training.
 
-
-def two_starts(histories: Mapping[str, pd.DataFrame]) -> tuple[Figure, str]:
-    """−ELBO of the training cells and the KL of ℓ over the epochs, one line for each start of the library's head."""
-    fig, axes = plt.subplots(1, 2, figsize=(12, 4.8))
+    Parameters
+    ----------
+    histories : words → history of ``fit``, the start at 0 first.
+    table : columns way, start ("zero", "prior"), elbo, a row for each seed.   ways : way → words, in order.
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(13, 4.8))
     colours = dict(zip(histories, (COLOUR["wrong"], COLOUR["model"]), strict=True))
-    for ax, column in zip(axes, ("train_loss", "train_kl_library"), strict=True):
-        for name, history in histories.items():
-            ax.plot(history.index, history[column], color=colours[name], label=name)
-        ax.set_yscale("log")
-        _plain_ticks(ax.yaxis, np.concatenate([history[column] for history in histories.values()]))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_xlabel("epoch")
-        ax.grid(axis="y")
-    axes[0].set_ylabel("−ELBO of training cells,\nnats per cell")
-    axes[1].set_ylabel("KL(q(ℓ∣x) ‖ p(ℓ∣s)), nats per cell")
-    axes[0].legend(loc="upper right")
-    finding(axes[0], "A start at the prior stays ahead")
-    finding(axes[1], "From 0, the first epochs go into ℓ")
-    told = [
-        f"{name}: −ELBO {h['train_loss'].iloc[0]:,.0f} to {h['train_loss'].iloc[-1]:,.0f}, KL of ℓ "
-        f"{h['train_kl_library'].iloc[0]:,.1f} to {h['train_kl_library'].iloc[-1]:,.1f}"
-        for name, h in histories.items()
+    for name, history in histories.items():
+        left.plot(history.index, history["train_loss"], color=colours[name], label=name)
+    left.set_yscale("log")
+    _plain_ticks(left.yaxis, np.concatenate([history["train_loss"] for history in histories.values()]))
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.set(xlabel="epoch", ylabel="−ELBO of training cells,\nnats per cell")
+    left.grid(axis="y")
+    left.legend(loc="upper right")
+    told, gaps = [], []
+    for row, (way, words) in enumerate(ways.items()):
+        part = table[table["way"] == way].pivot(index="seed", columns="start", values="elbo")
+        gaps.append(part["zero"] - part["prior"])
+        for start, colour in zip(("zero", "prior"), colours.values(), strict=True):
+            right.plot(part[start], [row] * len(part), "o", color=colour, alpha=0.6, mew=0, ms=10, ls="none")
+        told.append(f"{words}: {part['zero'].median():,.0f} from 0, {part['prior'].median():,.0f} from the prior")
+    right.set_yticks(range(len(ways)), [*ways.values()])
+    right.set_ylim(len(ways) - 0.5, -0.5)
+    right.set_xlabel("−ELBO of test cells, nats per cell; a dot for each seed")
+    right.margins(x=0.1)
+    right.grid(axis="x")
+    finding(left, "From 0, the first epochs go into ℓ")
+    finding(right, f"After full training at least {min(gap.min() for gap in gaps):.0f} nats are still missing")
+    epochs = len(next(iter(histories.values())))
+    ends = [
+        f"{name} {h['train_loss'].iloc[0]:,.0f} to {h['train_loss'].iloc[-1]:,.0f}" for name, h in histories.items()
     ]
-    return fig, f"Training for {len(next(iter(histories.values())))} epochs from two starts. " + "; ".join(told) + "."
+    return fig, (
+        f"−ELBO of the cortex from two starts of the library's head. Training cells, {epochs} epochs: "
+        f"{'; '.join(ends)}. "
+        f"Test cells after full training, medians over seeds: {'; '.join(told)}."
+    )
 
 
 def _plain_ticks(axis: Axis, values: Array) -> None:
@@ -217,80 +215,35 @@ def _plain_ticks(axis: Axis, values: Array) -> None:
 
 
 def recovery(
-    theta: tuple[Array, Array], pi: tuple[Array, Array], calibration: Mapping[str, tuple[Array, Array]]
+    theta: tuple[Array, Array], pi: tuple[Array, Array], calibration: tuple[Array, Array]
 ) -> tuple[Figure, str]:
     """θ and π against the truth, gene by gene, and whether dropout probabilities mean what they say.
 
-    theta, pi : (truth, estimate), (G,) each.   calibration : name → (mean forecast, share dropped) by bin.
+    theta, pi : (truth, estimate), (G,) each.   calibration : mean forecast and share dropped, by bin.
     """
     fig, axes = plt.subplots(1, 3, figsize=(14, 4.8))
     for ax, (truth, estimate) in zip(axes, (theta, pi), strict=False):
         ax.scatter(truth, estimate, s=14, color=COLOUR["model"], alpha=0.6)
         both = np.concatenate([truth, estimate])
         ax.axline((both.min(), both.min()), (both.max(), both.max()), color=COLOUR["truth"], lw=1.2)
-    axes[0].set(xscale="log", yscale="log", xlabel="true θ", ylabel="learned θ")
+    axes[0].set(xscale="log", yscale="log", xlabel="true θ of a gene", ylabel="learned θ")
     for axis in (axes[0].xaxis, axes[0].yaxis):
         _plain_ticks(axis, np.concatenate(theta))
-    axes[1].set(xlabel="true π, mean over cells", ylabel="learned π, mean over cells")
+    axes[1].set(xlabel="true π of a gene, mean over cells", ylabel="learned π, mean over cells")
     axes[2].axline((0, 0), (1, 1), color=COLOUR["truth"], lw=1.2)
-    for (name, (forecast, share)), colour, marker in zip(
-        calibration.items(), (COLOUR["model"], COLOUR["truth"]), "o^", strict=False
-    ):
-        axes[2].plot(forecast, share, marker + "-", color=colour, label=name, lw=1, alpha=0.8)
+    axes[2].plot(*calibration, "o-", color=COLOUR["model"], lw=1, alpha=0.8)
     axes[2].set(xlabel="P(dropout ∣ x = 0)", ylabel="share truly dropped", xlim=(0, 1), ylim=(0, 1))
-    error = float(np.median(np.abs(theta[1] / theta[0] - 1)))
-    finding(axes[0], f"θ of each gene: off by {error:.0%} in the median")
+    ratio, large = theta[1] / theta[0], theta[0] > LARGE_THETA
+    error, low = float(np.median(np.abs(ratio - 1))), float(np.median(ratio[large]))
+    gap = float(np.abs(calibration[0] - calibration[1]).max())
+    finding(axes[0], f"θ: off by {error:.0%} in the median; above {LARGE_THETA} at {low:.0%} of the truth")
     finding(axes[1], f"π of each gene: correlation {np.corrcoef(*pi)[0, 1]:.2f}")
-    finding(axes[2], "Forecasts of a dropout come true as often as they say")
-    gap = max(float(np.abs(f - s).max()) for f, s in [calibration[next(iter(calibration))]])
+    finding(axes[2], f"Forecasts of a dropout come true to within {gap:.2f}")
     return fig, (
-        f"Three panels. Learned θ against true θ, median relative error {error:.2f}; learned π against true π, "
-        f"correlation {np.corrcoef(*pi)[0, 1]:.2f}; calibration of dropout probabilities, at most "
-        f"{gap:.2f} off the diagonal."
+        f"Three panels. Learned θ against true θ, median relative error {error:.2f}, above {LARGE_THETA} {low:.2f} of "
+        f"the truth; learned π against true π, correlation {np.corrcoef(*pi)[0, 1]:.2f}; calibration of dropout "
+        f"probabilities, at most {gap:.2f} off the diagonal."
     )
-
-
-RECOVERED = {  # quantities of the table `recovery`, in words
-    "Errors: 0 is perfect": {
-        "library_rmse": "log ℓ: spread of the error",
-        "library_rmse_total": "the same of the log total",
-        "library_bias": "log ℓ: common shift",
-        "theta_median_relative_error": "θ: median relative error",
-    },
-    "Scores: 1 would be perfect": {
-        "library_correlation": "log ℓ: correlation with truth",
-        "dropout_auc": "dropouts among zeros: AUC",
-        "dropout_auc_truth": "the same, true parameters",
-        "rho_type_correlation": "ρ between types: correlation",
-    },
-}
-
-
-def over_seeds(
-    table: pd.DataFrame, live: Mapping[str, float], panels: Mapping[str, Mapping[str, str]]
-) -> tuple[Figure, str]:
-    """Dots are the table's seeds, the diamond is this notebook's run.
-
-    table : columns ``quantity`` and ``value``.   live : quantity → value.
-    panels : title → {quantity → words}, in order; quantities of one panel share an axis.
-    """
-    rows = max(len(names) for names in panels.values())
-    fig, axes = plt.subplots(1, len(panels), figsize=(6.8 * len(panels), 1.4 + 0.6 * rows))
-    told = []
-    for ax, (title, names) in zip(np.atleast_1d(axes), panels.items(), strict=True):
-        for row, (quantity, words) in enumerate(names.items()):
-            values = table.loc[table["quantity"] == quantity, "value"]
-            ax.plot(values, [row] * len(values), "o", color=COLOUR["model"], alpha=0.55, mew=0, ls="none", ms=9)
-            if quantity in live:
-                ax.plot(live[quantity], row, "D", color=COLOUR["other"], mec="black", ms=8)
-            told.append(f"{words} {values.min():.3f} to {values.max():.3f}")
-        ax.set_yticks(range(len(names)), [*names.values()])
-        ax.set_ylim(len(names) - 0.5, -0.5)
-        ax.margins(x=0.12)
-        ax.set_xlabel("dots: seeds of the table; diamond: this run")
-        ax.grid(axis="x")
-        finding(ax, title)
-    return fig, "Recovery over the seeds: " + "; ".join(told) + "."
 
 
 # ----------------------------------------------------------------------------------------------------------- batches
@@ -368,37 +321,6 @@ def batch_and_biology(
     return fig, f"Log-ratios of ρ for {len(batch[0])} genes against the truth. " + "; ".join(told) + "."
 
 
-def mixing(table: pd.DataFrame, names: Mapping[str, str], methods: Mapping[str, str]) -> tuple[Figure, str]:
-    """Batch entropy (dots, one for each seed) beside its ceiling (bars), a panel for each data set.
-
-    table : columns data, method, measure ("entropy", "ceiling", …), value.   names, methods : key → words, in order.
-    """
-    fig, axes = plt.subplots(1, len(names), figsize=(4.8 * len(names), 1.6 + 0.75 * len(methods)), sharey=True)
-    told = []
-    for ax, (data, title) in zip(np.atleast_1d(axes), names.items(), strict=True):
-        part = table[table["data"] == data]
-        for row, (method, words) in enumerate(methods.items()):
-            mine = part[part["method"] == method]
-            entropy = mine.loc[mine["measure"] == "entropy", "value"]
-            ceiling = mine.loc[mine["measure"] == "ceiling", "value"]
-            if entropy.empty:
-                continue
-            colour = COLOUR["pca"] if method == "pca" else COLOUR["model"] if row == 0 else COLOUR["other"]
-            ax.plot(entropy, [row] * len(entropy), "o", color=colour, alpha=0.6, mew=0, ms=9, ls="none")
-            ax.plot(ceiling, [row] * len(ceiling), "|", color=COLOUR["truth"], ms=22, mew=1.5, ls="none")
-            told.append(f"{title}, {words}: {entropy.median():.2f}, ceiling {ceiling.median():.2f}")
-        ax.set(
-            xlabel="batch entropy, nats; bars: ceiling",
-            xlim=(0, 1.05 * part.loc[part["measure"] == "ceiling", "value"].max()),
-        )
-        ax.grid(axis="x")
-        finding(ax, title)
-    first = np.atleast_1d(axes)[0]
-    first.set_yticks(range(len(methods)), [*methods.values()])
-    first.set_ylim(len(methods) - 0.4, -0.6)
-    return fig, "Batch entropy (dots) beside its ceiling (bars), medians over seeds. " + "; ".join(told) + "."
-
-
 # ---------------------------------------------------------------------------------------------- cortex and likelihood
 
 
@@ -435,10 +357,8 @@ def published(table: pd.DataFrame, ours: pd.DataFrame) -> tuple[Figure, str]:
     )  # fmt: skip
 
 
-def bounds(
-    table: pd.DataFrame, names: Mapping[str, str], live: Mapping[str, float] | None = None
-) -> tuple[Figure, str]:
-    """−ELBO of test cells and its terms for methods that treat the library alike; the diamond is live.
+def bounds(table: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figure, str]:
+    """−ELBO of test cells and its terms for methods that treat the library alike, a dot for each seed.
 
     table : columns method, elbo, reconstruction, kl_z, kl_library, in nats per cell.   names : method → words.
     """
@@ -447,47 +367,146 @@ def bounds(
     fig, axes = plt.subplots(1, len(terms), figsize=(14, 1.9 + 0.5 * len(names)), sharey=True)
     told = []
     for ax, (column, words) in zip(axes, terms.items(), strict=True):
+        medians = {}
         for row, (method, label) in enumerate(names.items()):
             values = table.loc[table["method"] == method, column].dropna()
-            colour = COLOUR["model"] if row == 0 else COLOUR["other"]
+            colour = COLOUR["other"] if label.startswith("scvi-tools") else COLOUR["model"]
             ax.plot(values, [row] * len(values), "o", color=colour, alpha=0.6, ms=9, mew=0, ls="none")
             if not values.empty:
-                told.append(f"{label}, {words} {values.median():,.1f}")
-        if live is not None and column in live:
-            ax.plot(live[column], 0, "D", color=COLOUR["model"], mec="black", ms=8)
-        ax.set_xlabel("nats per test cell" + ("\ndiamond: this run" if live is not None else ""))
+                medians[label] = values.median()
+        told += [f"{label}, {words} {value:,.1f}" for label, value in medians.items()]
+        ax.set_xlabel("nats per test cell")
         ax.margins(x=0.15)
         ax.grid(axis="x")
         ax.locator_params(axis="x", nbins=4)
-        finding(ax, words)
+        finding(ax, f"{words}: lowest for {min(medians, key=lambda label: medians[label])}")
     axes[0].set_yticks(range(len(names)), [*names.values()])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     return fig, "−ELBO and its terms on test cells, medians over seeds. " + "; ".join(told) + "."
 
 
-def paired_differences(table: pd.DataFrame, rows: Mapping[tuple[str, str], str]) -> tuple[Figure, str]:
-    """Held-out log-likelihood minus the NB's, paired by cell, with its 95 % interval, one bar for each seed.
+def paired_differences(table: pd.DataFrame, words: str) -> tuple[Figure, str]:
+    """Held-out log-likelihood of one model minus another's, paired by cell, with its 95 % interval, a row for each.
 
-    table : columns seed, library, gene_likelihood, difference, low, high.
-    rows : (library, gene_likelihood) → words, in order.
+    table : columns row (words), live (true for what the notebook trained), difference, low, high, in nats per cell.
+    words : of the difference.
     """
-    fig, axes = plt.subplots(1, len(rows), figsize=(5.6 * len(rows), 4.4))
+    fig, ax = plt.subplots(figsize=(10, 1.6 + 0.42 * len(table)))
+    for place, (_, row) in enumerate(table.iterrows()):
+        error = [[row["difference"] - row["low"]], [row["high"] - row["difference"]]]
+        colour = COLOUR["model"] if row["live"] else COLOUR["reference"]
+        ax.errorbar(row["difference"], place, xerr=error, fmt="o", color=colour, capsize=4)
+    ax.axvline(0, color=COLOUR["truth"], lw=1.2)
+    ax.set_xlabel(f"log-likelihood, {words}, nats per held-out cell; 95 % intervals")
+    ax.grid(axis="x")
+    ax.set_yticks(range(len(table)), table["row"])
+    ax.set_ylim(len(table) - 0.4, -0.6)
+    above = int((table["low"] > 0).sum())
+    finding(ax, f"{words}: at most {table['difference'].max():.1f} nats, above 0 in {above} of {len(table)} rows")
+    told = ", ".join(f"{row['row']} {row['difference']:+.1f}" for _, row in table.iterrows())
+    return fig, f"Paired differences in held-out log-likelihood, {words}, nats per cell: {told}."
+
+
+# ---------------------------------------------------------------------------------------------------- choices and time
+
+
+def choices(cortex: pd.DataFrame, pair: pd.DataFrame, mixing: pd.DataFrame) -> tuple[Figure, str]:
+    """What each choice in building the model changes: a dot for each seed, a bar for their mean.
+
+    Each: (choices, seeds), a measure less its value under the default, same seed and cells: −ELBO of test cells on the
+    cortex and on the pair, and the pair's batch entropy, all in nats. Rows follow ``pair``, which has every choice.
+    """
+    names = [name for name in pair.index if name != "default"]
+    panels = (
+        ("−ELBO of test cells, nats per cell", "Cortex: {} costs most", cortex, "max"),
+        ("−ELBO of test cells, nats per cell", "Pair: {} helps most", pair, "min"),
+        ("batch entropy, nats", "Pair: {} mixes least", mixing, "min"),
+    )
+    fig, axes = plt.subplots(1, 3, figsize=(15, 1.8 + 0.48 * len(names)), sharey=True)
     told = []
-    for ax, ((library, likelihood), words) in zip(np.atleast_1d(axes), rows.items(), strict=True):
-        part = table[(table["library"] == library) & (table["gene_likelihood"] == likelihood)]
-        error = np.stack([part["difference"] - part["low"], part["high"] - part["difference"]])
-        places = np.arange(len(part))
-        colour = COLOUR["wrong"] if part["difference"].median() < 0 else COLOUR["model"]
-        ax.errorbar(part["difference"], places, xerr=error, fmt="o", color=colour, capsize=4)
+    for ax, (measure, title, table, worst) in zip(axes, panels, strict=True):
         ax.axvline(0, color=COLOUR["truth"], lw=1.2)
-        ax.set_yticks(places, [f"seed {seed}" for seed in part["seed"]])
-        ax.set_ylim(len(part) - 0.5, -0.5)
-        ax.set_xlabel("log-likelihood minus the NB's,\nnats per held-out cell")
-        ax.margins(x=0.15)
-        sides = {"above": int((part["low"] > 0).sum()), "below": int((part["high"] < 0).sum())}
-        side = max(sides, key=sides.__getitem__)
-        finding(ax, f"{words}: {side} 0 in {sides[side]} of {len(part)} seeds")
-        told.append(
-            f"{words}: {part['difference'].min():+.2f} to {part['difference'].max():+.2f} nats over {len(part)} seeds"
-        )
-    return fig, "Paired differences in held-out log-likelihood with intervals. " + "; ".join(told) + "."
+        means = table.reindex(names).mean(axis=1)
+        for row, name in enumerate(names):
+            if name in table.index:
+                values = table.loc[name]
+                ax.plot(values, [row] * len(values), "o", color=COLOUR["model"], alpha=0.5, mew=0, ms=8, ls="none")
+                ax.plot(means[name], row, "|", color=COLOUR["truth"], ms=18, mew=2.5, ls="none")
+        ax.set_xlabel(f"{measure},\nless the default's")
+        ax.margins(x=0.08)
+        ax.grid(axis="x")
+        extreme = means.idxmax() if worst == "max" else means.idxmin()
+        finding(ax, title.format(extreme))
+        listed = ", ".join(f"{name} {value:+.2f}" for name, value in means.dropna().items())
+        told.append(f"{title.split(':')[0]}, {measure}: {listed}")
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    return fig, "Each choice less the default, means over seeds. " + "; ".join(told) + "."
+
+
+WAYS = {"default": ("none", "o"), "preferred": ("full", "o"), "one cycle": ("full", "D")}  # filled or not, marker
+WORDS_OF_WAY = {"default": "default rate", "preferred": "chosen rate", "one cycle": "one cycle"}
+TIMED = {
+    (data, library): f"{name}, ℓ {library}"
+    for data, name in {"cortex": "Cortex", "pbmc3k": "PBMC3k", "kang": "Kang"}.items()
+    for library in ("learned", "observed")
+}
+
+
+def time_to_bound(table: pd.DataFrame) -> tuple[Figure, str]:
+    """Seconds of one core until the bound is where scvi-tools' default training ends, a mark for each seed.
+
+    table : columns data, library, program, way, seed, cpu_s; empty where the mark was not passed within 400 epochs.
+    """
+    rows = {key: words for key, words in TIMED.items() if key in set(zip(table["data"], table["library"], strict=True))}
+    fig, ax = plt.subplots(figsize=(12.5, 1.9 + 0.62 * len(rows)))
+    colours = {"course_lib": COLOUR["model"], "scvi-tools": COLOUR["other"]}
+    never = 2.6 * table["cpu_s"].max()
+    told = []
+    for row, ((data, library), words) in enumerate(rows.items()):
+        for program, shift in (("course_lib", 0.16), ("scvi-tools", -0.16)):
+            for way, (fill, marker) in WAYS.items():
+                mine = table[
+                    (table["data"] == data) & (table["library"] == library)
+                    & (table["program"] == program) & (table["way"] == way)
+                ]  # fmt: skip
+                if mine.empty:
+                    continue
+                face = colours[program] if fill == "full" else "white"
+                y = [row + shift] * len(mine)
+                x = mine["cpu_s"].fillna(never)
+                ax.plot(x, y, marker, color=colours[program], mfc=face, mew=1.6, ms=8, alpha=0.8, ls="none")
+                lost = int(mine["cpu_s"].isna().sum())
+                if lost:
+                    ax.text(1.12 * never, row + shift, f"{lost} of {len(mine)}", va="center", fontsize=11)
+                reached = "never" if lost == len(mine) else f"{mine['cpu_s'].median():.1f} s"
+                told.append(
+                    f"{words}, {program}, {way} {reached}" + (f" ({lost} never)" if 0 < lost < len(mine) else "")
+                )
+    ax.axvline(never / 1.6, color=COLOUR["truth"], lw=1, ls=":")
+    ax.set_xscale("log")
+    _plain_ticks(ax.xaxis, table["cpu_s"].dropna().to_numpy())
+    ax.text(never, -0.62, "not reached", ha="center", va="bottom")
+    ax.set_xlim(0.7 * table["cpu_s"].min(), 2.2 * never)
+    ax.set_yticks(range(len(rows)), [*rows.values()])
+    ax.set_ylim(len(rows) - 0.5, -0.75)
+    ax.set_xlabel("seconds of one core until the test −ELBO is where scvi-tools' default training ends")
+    ax.grid(axis="x")
+    for program, name in (("course_lib", "this course"), ("scvi-tools", "scvi-tools")):
+        for way, (fill, marker) in WAYS.items():
+            if ((table["program"] == program) & (table["way"] == way)).any():
+                face = colours[program] if fill == "full" else "white"
+                ax.plot(
+                    [],
+                    [],
+                    marker,
+                    color=colours[program],
+                    mfc=face,
+                    mew=1.6,
+                    ms=8,
+                    label=f"{name}, {WORDS_OF_WAY[way]}",
+                )
+    fig.legend(loc="outside lower center", ncols=5, handletextpad=0.1, columnspacing=1.2)
+    missed = int(table.loc[table["program"] == "course_lib", "cpu_s"].isna().sum())
+    finding(ax, f"This course passes the mark sooner; {missed} of its runs never does")
+    return fig, "Seconds of one core to scvi-tools' final bound, medians over seeds. " + "; ".join(told) + "."
