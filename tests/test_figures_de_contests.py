@@ -37,6 +37,7 @@ def test_easy_stands_beside_hard_for_every_way(table):
     assert "Wilcoxon, auc: easy 0.05, hard 0.55" in alt
     assert "Wilcoxon, all four, fdp: easy 0.10, hard 0.60" in alt
     assert title(fig.axes[0]) == "Best AUC: easy 0.10, hard 0.60"
+    assert title(fig.axes[1]) == "Most power with calls mostly true: easy 0.10, hard nan"  # hard: false in half
     assert title(fig.axes[2]) == "Above 0.05: 6 of 11 ways when easy, 11 when hard"  # easy: ways 5 (.051) to 10
 
 

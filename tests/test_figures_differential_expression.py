@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import legend, lines, points, title, words
+from drawn import legend, lines, points, words
+from matplotlib.colors import to_rgb
 
 from course_lib.figures import differential_expression as draw
+from course_lib.figures.cell_types import colour_of
 
 
 def de_table(lfc, proba, called, **more):
@@ -16,12 +18,15 @@ def de_table(lfc, proba, called, **more):
 
 def test_two_cells_tell_the_share_of_draws_above():
     a, b = {"up": np.array([3.0, 4.0]), "same": np.array([1.0, 2.0])}, {"up": np.ones(2), "same": np.array([2.0, 1.0])}
-    fig, alt = draw.two_cells(a, b, ("a B cell", "a monocyte"))
+    fig, alt = draw.two_cells(a, b, ("B cells", "CD14+ Monocytes"))
     assert [ax.get_title().split("\n")[0] or ax.get_title(loc="left").split("\n")[0] for ax in fig.axes] == [
         "up",
         "same",
     ]
     assert "up 1.000; same 0.500" in alt
+    fills = [patch.get_facecolor()[:3] for patch in fig.axes[0].patches]
+    assert fills[0] == to_rgb(colour_of("B cells"))
+    assert fills[-1] == to_rgb(colour_of("CD14+ Monocytes"))
 
 
 def test_growing_groups_draws_one_line_per_way_and_every_size():
@@ -103,12 +108,17 @@ def test_likelihoods_measure_the_rarely_seen_genes_alone():
     assert "seen in < 1 of 10 cells" in legend(fig.axes[0])
 
 
-def test_top_genes_count_the_expected_ones():
-    table = de_table([3.0, 2.0, 1.0], [1, 1, 1], [True] * 3)
-    fig, alt = draw.top_genes(table, ["g0", "g2", "elsewhere"])
-    assert "2 of the 3 expected genes among the first 3" in title(fig.axes[0])
-    assert [label.get_fontweight() for label in fig.axes[0].get_xticklabels()] == ["bold", "normal", "bold"]
-    assert "g0, g2" in alt
+def test_composition_takes_the_median_over_the_well_counted_and_counts_calls_by_sign():
+    rates = {"raw_mean1": [4.0, 9.0, 1.0, 0.2], "raw_mean2": [2.0, 9.0, 1.0, 0.0]}
+    before = de_table([3.0, -0.4, -0.6, 5.0], [1] * 4, [True, True, False, False], **rates)
+    after = de_table([3.5, 0.1, -0.1, 5.0], [1] * 4, [True, False, False, False], **rates)
+    fig, alt = draw.composition({"before": before, "after": after}, ["g1", "g2"], ["g0"], "called")
+    assert "before: median of the well-counted genes −0.50, 1 called up, 1 down" in alt
+    assert "after: median of the well-counted genes 0.00, 1 called up, 0 down" in alt
+    others, counted, expected = points(fig.axes[0])
+    np.testing.assert_allclose(expected, [[3, 3]])
+    np.testing.assert_allclose(counted, [[9, -0.4], [1, -0.6]])
+    np.testing.assert_allclose(others, [[0.1, 5]])
 
 
 def test_beside_wilcoxon_sorts_genes_by_who_calls_them():
@@ -123,15 +133,6 @@ def test_beside_wilcoxon_sorts_genes_by_who_calls_them():
         "Wilcoxon alone: 1",
     ]
     assert "rank correlation 1.00" in alt
-
-
-def test_two_seeds_are_matched_by_gene_name():
-    first = de_table([1.0, 2.0, 3.0], [1, 1, 1], [True, True, False])
-    second = first.iloc[::-1]
-    fig, alt = draw.two_seeds(first, second, "called")
-    drawn = np.concatenate(points(fig.axes[0]))
-    np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
-    assert "2 called by both, 0 by one" in alt
 
 
 def test_donors_draw_both_tests_beside_the_level():

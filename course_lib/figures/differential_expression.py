@@ -12,23 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from course_lib.figures.cell_types import colour_of
 from course_lib.figures.style import COLOUR, finding, label_lines
 
 CALLED, NOT_CALLED = COLOUR["model"], "#b5b5b5"
 
 
-def two_cells(rho_a: Mapping[str, NDArray], rho_b: Mapping[str, NDArray], names: tuple[str, str]) -> tuple[Figure, str]:
-    """Posterior draws of ρ of a few genes in two cells: name of the gene → (K,) each."""
+def two_cells(rho_a: Mapping[str, NDArray], rho_b: Mapping[str, NDArray], kinds: tuple[str, str]) -> tuple[Figure, str]:
+    """Posterior draws of ρ of a few genes in two cells of these kinds: name of the gene → (K,) each."""
     fig, axes = plt.subplots(1, len(rho_a), figsize=(11, 4.4), sharey=True)
     told = []
     for ax, gene in zip(np.atleast_1d(axes), rho_a, strict=True):
         a, b = np.log10(rho_a[gene]), np.log10(rho_b[gene])
         bins = np.linspace(min(a.min(), b.min()), max(a.max(), b.max()), 50).tolist()
-        for values, colour, name in ((a, COLOUR["model"], names[0]), (b, COLOUR["other"], names[1])):
-            ax.hist(values, bins, color=colour, alpha=0.65, label=name)
+        for letter, values, kind in zip("ab", (a, b), kinds, strict=True):
+            ax.hist(values, bins, color=colour_of(kind), alpha=0.65, label=f"{letter}, of the {kind}")
         ax.set(xlabel="log₁₀ ρ")
         above = float((rho_a[gene] > rho_b[gene]).mean())
-        ax.set_title(f"{gene}\n$p(ρ_a > ρ_b)$ = {above:.3f}")
+        ax.set_title(f"{gene}\np(ρ of a > ρ of b) = {above:.3f}")
         told.append(f"{gene} {above:.3f}")
     first = np.atleast_1d(axes)[0]
     first.set_ylabel("posterior draws")
@@ -36,8 +37,8 @@ def two_cells(rho_a: Mapping[str, NDArray], rho_b: Mapping[str, NDArray], names:
     first.legend(loc="upper left")
     fig.suptitle("Two cells, three genes: clouds of ρ, apart or overlapping")
     return fig, (
-        f"Histograms of posterior draws of ρ in {names[0]} and {names[1]}. "
-        f"Share of draws with ρ_a above ρ_b: {'; '.join(told)}."
+        f"Histograms of posterior draws of ρ in cell a, of the {kinds[0]}, and cell b, of the {kinds[1]}. "
+        f"Share of draws with ρ of a above ρ of b: {'; '.join(told)}."
     )
 
 
@@ -256,27 +257,35 @@ def likelihoods(tables: Mapping[str, pd.DataFrame], rare: float) -> tuple[Figure
     return fig, "LFC of the models' ρ against the LFC of plain rates. " + "; ".join(told) + "."
 
 
-def top_genes(table: pd.DataFrame, expected: Collection[str]) -> tuple[Figure, str]:
-    """The genes of ``table`` in its order: LFC with ± 2 posterior standard deviations; expected ones in colour."""
-    fig, ax = plt.subplots(figsize=(11, 4.8))
-    hit = np.array([gene in expected for gene in table.index])
-    for mask, colour, text in ((hit, COLOUR["model"], "expected"), (~hit, COLOUR["reference"], "not on our list")):
-        x = np.flatnonzero(mask)
-        part = table[mask]
-        ax.errorbar(x, part["lfc_mean"], 2 * part["lfc_std"], fmt="o", color=colour, lw=2, label=text)
-    ax.set_xticks(range(len(table)), [*table.index], rotation=90, fontsize=11)
-    for tick, inside in zip(ax.get_xticklabels(), hit, strict=True):
-        tick.set_color(COLOUR["model"] if inside else "#4d4d4d")
-        tick.set_fontweight("bold" if inside else "normal")
-    ax.set(ylabel="LFC, log₂ (± 2 posterior sd)", ylim=(0, None), xlim=(-0.7, len(table) - 0.3))
-    ax.grid(axis="y")
-    ax.legend(loc="upper right")
-    finding(ax, f"{hit.sum()} of the {len(expected)} expected genes among the first {len(table)}")
-    return fig, (
-        f"The first {len(table)} called genes by LFC, from {table['lfc_mean'].iloc[0]:.1f} to "
-        f"{table['lfc_mean'].iloc[-1]:.1f}; {hit.sum()} of {len(expected)} interferon genes are among them: "
-        f"{', '.join(table.index[hit])}."
-    )
+def composition(tables: Mapping[str, pd.DataFrame], counted: Collection[str], expected: Collection[str],
+                called: str) -> tuple[Figure, str]:  # fmt: skip
+    """LFC against molecules per cell, before and after centring: ``counted`` genes carry the median, ``expected`` rise.
+
+    ``tables`` : name → columns lfc_mean, raw_mean1, raw_mean2 and ``called``, index gene.
+    """
+    fig, axes = plt.subplots(1, len(tables), figsize=(11.5, 5), sharex=True, sharey=True)
+    told = []
+    for ax, (name, table) in zip(np.atleast_1d(axes), tables.items(), strict=True):
+        x = table[["raw_mean1", "raw_mean2"]].mean(axis=1)
+        carries, hit = table.index.isin([*counted]), table.index.isin([*expected])
+        for mask, colour, size, text in (
+            (~carries & ~hit, NOT_CALLED, 7, "other genes"),
+            (carries & ~hit, COLOUR["model"], 14, "well counted"),
+            (hit, COLOUR["highlight"], 30, "interferon genes"),
+        ):
+            ax.scatter(x[mask], table["lfc_mean"][mask], s=size, color=colour, label=text, rasterized=True)
+        median = float(table["lfc_mean"][carries].median())
+        up, down = ((table[called] & (sign * table["lfc_mean"] > 0)).sum() for sign in (1, -1))
+        ax.axhline(0, color=COLOUR["truth"], lw=0.8)
+        ax.axhline(median, color=COLOUR["model"], lw=1.8, ls="--")
+        ax.set(xscale="log", xlabel="molecules per cell, mean of both groups")
+        shown = f"{median + 0:.2f}".replace("-0.00", "0.00").replace("-", "−")
+        ax.set_title(f"{name}: dashed median {shown}\n{up} called up, {down} down")
+        told.append(f"{name}: median of the well-counted genes {shown}, {up} called up, {down} down")
+    first = np.atleast_1d(axes)[0]
+    first.set_ylabel("LFC, log₂")
+    first.legend(loc="upper left", markerscale=1.6)
+    return fig, f"LFC of {len(table):,} genes against their molecules per cell. {'; '.join(told)}."
 
 
 def beside_wilcoxon(table: pd.DataFrame) -> tuple[Figure, str]:
@@ -302,29 +311,6 @@ def beside_wilcoxon(table: pd.DataFrame) -> tuple[Figure, str]:
     rank = float(table["lfc_mean"].corr(table["score"], method="spearman"))
     finding(ax, "One axis measures size, the other evidence: they agree in sign more than in order")
     return fig, f"LFC of ρ against Wilcoxon's score, rank correlation {rank:.2f}. Called by: {', '.join(told)}."
-
-
-def two_seeds(first: pd.DataFrame, second: pd.DataFrame, called: str) -> tuple[Figure, str]:
-    """LFC of the same genes from two trainings that differ in their seed."""
-    second = second.loc[first.index]
-    a, b = first[called].to_numpy(bool), second[called].to_numpy(bool)
-    fig, ax = plt.subplots(figsize=(6.8, 5.4))
-    for mask, colour, text in (
-        (~a & ~b, NOT_CALLED, "by neither"),
-        (a & b, COLOUR["model"], "by both"),
-        (a ^ b, COLOUR["wrong"], "by one"),
-    ):
-        ax.scatter(first["lfc_mean"][mask], second["lfc_mean"][mask], s=10, color=colour, rasterized=True,
-                   label=f"called {text}: {mask.sum():,}")  # fmt: skip
-    ax.axline((0, 0), slope=1, color=COLOUR["truth"], lw=1)
-    ax.set(xlabel="LFC, seed 0", ylabel="LFC, seed 1")
-    ax.legend(loc="upper left", markerscale=2)
-    finding(ax, "Large changes repeat; the margin of the list does not")
-    rank = float(first["lfc_mean"].corr(second["lfc_mean"], method="spearman"))
-    return fig, (
-        f"LFC of {len(first):,} genes from two seeds, rank correlation {rank:.3f}: {(a & b).sum():,} called by both, "
-        f"{(a ^ b).sum():,} by one."
-    )
 
 
 def donors(shares: pd.DataFrame, level: float) -> tuple[Figure, str]:
