@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import rdata
-from conftest import RESULTS
 
 from course_lib.analysis.reconstruction import pca_variance_explained
 from course_lib.data.tumours import RTCGA_SHA256
@@ -15,7 +14,6 @@ from course_lib.experiments import cohorts
 
 COLUMNS = ["seed", "n_train", "method", "n_latent", "held_out", "train", "cohort", "normals", "tumours"]
 COLUMNS += ["n_normals", "n_tumours", "lr", "epochs"]
-not_made = not (RESULTS / "cohorts.csv").exists()
 
 
 @pytest.fixture
@@ -155,7 +153,6 @@ def test_the_original_files_hold_thirteen_normal_samples_and_nine_patients_twice
         assert samples.normal[order[: min(cohorts.SIZES)]].any()
 
 
-@pytest.mark.skipif(not_made, reason="data/results/cohorts.csv is not made yet")
 def test_the_table_is_whole_and_holds_nothing_of_single_samples(table, made):
     assert list(table.columns) == COLUMNS
     assert (table.groupby(["seed", "n_train", "method", "n_latent"]).size() == 1).all()

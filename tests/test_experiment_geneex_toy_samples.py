@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from conftest import RESULTS
 
 from course_lib.analysis.reconstruction import pca_variance_explained
 from course_lib.experiments import geneex_toy_samples as samples
@@ -11,7 +10,6 @@ from course_lib.experiments.geneex_toy import oracle, toy
 from course_lib.models.geneex import GENEEX
 
 COLUMNS = ["n_cells", "method", "n_latent", "held_out", "noise", "ari", "depth", "epochs", "steps"]
-not_made = not (RESULTS / "geneex_toy_samples.csv").exists()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +69,6 @@ def test_one_size_runs_small_and_what_needs_no_training_agrees_with_what_compute
     assert large.loc["oracle_depth", "noise"] == 0
 
 
-@pytest.mark.skipif(not_made, reason="data/results/geneex_toy_samples.csv is not made yet")
 def test_the_table_is_whole(table, made):
     assert list(table.columns) == ["seed", *COLUMNS]
     assert sorted(table["seed"].unique()) == made["seeds"]
@@ -81,7 +78,6 @@ def test_the_table_is_whole(table, made):
     assert table["held_out"].max() < 1
 
 
-@pytest.mark.skipif(not_made, reason="data/results/geneex_toy_samples.csv is not made yet")
 def test_depth_is_the_third_component_and_not_in_the_first_two(table):
     pca = table[(table["method"] == "pca") & (table["n_cells"] == table["n_cells"].max())].set_index("n_latent")
     assert pca.loc[2, "depth"].max() < 0.1

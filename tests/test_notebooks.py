@@ -38,7 +38,6 @@ def test_notebook_keeps_the_rule(path, rule):
     assert not findings, "\n" + "\n".join(map(str, findings))
 
 
-@pytest.mark.xfail(strict=True, reason="the talks are being written; whoever writes the last one removes this mark")
 def test_every_notebook_has_a_talk():
     lessons = [path for path in NOTEBOOKS if path.parent != APPENDIX]
     without = [path.stem for path in lessons if not any(entries(cell) for cell in document(path).nb.cells)]

@@ -401,11 +401,11 @@ def test_a_notebook_without_a_talk_is_said_to_have_none_and_one_with_a_broken_ta
     nb.cells[1].metadata["talk"] = {"show": "figure"}
     nbformat.write(nb, broken)
     assert render.main(["--slides", "--to", str(tmp_path / "out"), str(silent)]) == 0
-    assert capsys.readouterr().out == "08_silent.ipynb: no talk, no slides\n"
+    assert capsys.readouterr().out == "08_silent: no talk, no slides\n"
     assert render.main(["--slides", "--to", str(tmp_path / "out"), str(broken), str(silent)]) == 1
     said = capsys.readouterr().out
     assert said.startswith("09_broken: cell 2: talk.show: expected a cell with a figure, found none; run it")
-    assert said.endswith("08_silent.ipynb: no talk, no slides\n")
+    assert said.endswith("08_silent: no talk, no slides\n")
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
