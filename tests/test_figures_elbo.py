@@ -100,6 +100,21 @@ def test_the_gap_that_is_filled_in_is_the_one_between_the_curves():
     np.testing.assert_allclose(curves["log p(x)"] - curves["ELBO"], lower.get_lines()[0].get_ydata())
 
 
+def test_valley_and_hill_of_the_gap_are_marked_and_an_epoch_above_the_frame_is_named():
+    shown = words(DRAWN["training_watched"]()[0].axes[1].texts)
+    assert [text.strip() for text in shown] == ["↑ epoch 1: 5.0", "epoch 2: 0.50", "epoch 3: 1.25"]
+    falling = HISTORY.assign(validation_gap=[5.0 - k for k in range(len(HISTORY))])  # no hill behind the valley
+    fig, _ = draw.training_watched(falling, -3.0, "The gap falls all the way", "truth")
+    assert [text for text in words(fig.axes[1].texts) if "↑" not in text] == []
+
+
+def test_a_cell_of_a_larger_gap_is_a_larger_dot():
+    fig, _ = draw.where_the_gap_sits(np.eye(2)[[0, 1, 0]], [20.0, 0.05, 1.0], np.eye(2), np.eye(2))
+    sizes = fig.axes[0].collections[0].get_sizes()  # drawn from the smallest gap to the largest
+    assert len(sizes) == 3
+    assert (np.diff(sizes) > 0).all()
+
+
 def test_the_two_faults_are_filled_in_between_their_curves():
     fig, _ = DRAWN["categorical_decoder"]()
     inference, model = (band.get_paths()[0].vertices[:, 1] for band in fig.axes[1].collections)

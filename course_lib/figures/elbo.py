@@ -235,13 +235,16 @@ def training_watched(history: pd.DataFrame, reference: float, sentence: str, nam
     finding(upper, sentence)
     lower.plot(epoch, history.validation_gap, color=ORANGE)
     lower.fill_between(epoch, history.validation_gap, color=ORANGE, alpha=0.3, lw=0)
-    ceiling = 1.15 * float(history.validation_gap.iloc[2:].max())
+    ceiling = 1.35 * float(gap.iloc[2:].max())  # room for words above the curve
     lower.set(xlabel="epoch", ylabel="gap, nats", ylim=(0, ceiling))
-    if history.validation_gap.iloc[0] > ceiling:
-        first = history.validation_gap.iloc[0]
-        lower.text(
-            0.12, 0.97, f"epoch 1: {first:.1f}", color=ORANGE, va="top", weight="bold", transform=lower.transAxes
-        )
+    if gap.iloc[0] > ceiling:
+        words = f"  ↑ epoch {epoch[0]}: {gap.iloc[0]:.1f}"
+        lower.text(epoch[0] + 1, 0.98 * ceiling, words, color="#a36f00", va="top", weight="bold")
+    for k in turning[1:-1] if len(turning) == 4 else []:  # a valley, and the hill behind it
+        lower.plot(k, gap.loc[k], "o", color="#a36f00", ms=7)
+        high = k != valley
+        lower.annotate(f"epoch {k}: {gap.loc[k]:.2f}", (k, gap.loc[k]), (8, 4 if high else -4), color="#a36f00",
+                       va="bottom" if high else "top", weight="bold", textcoords="offset points")  # fmt: skip
     label_lines(upper)
     fig.align_ylabels()
     log_px, elbo = history.validation_log_evidence, history.validation_elbo
@@ -266,8 +269,12 @@ def where_the_gap_sits(x: ArrayLike, gap: ArrayLike, true_curve: ArrayLike, lear
     fig, ax = plt.subplots(figsize=(9, 5.6))
     ax.plot(*true_curve.T, color="#b5b5b5", lw=7, solid_capstyle="round", zorder=1)
     ax.plot(*learned_curve.T, color=COLOUR["truth"], lw=1.8, zorder=3)
-    points = ax.scatter(x[order, 0], x[order, 1], c=gap[order], s=26, cmap="viridis", norm="log", vmin=1e-3, zorder=2)
-    fig.colorbar(points, ax=ax, label="gap of the cell, nats", extend="min")
+    sizes = np.interp(gap[order], [0.1, 1, 10], [22, 40, 130])  # a large gap is seen without its colour, too
+    points = ax.scatter(
+        x[order, 0], x[order, 1], c=gap[order], s=sizes, cmap="viridis", norm="log", vmin=1e-3, zorder=2,
+        edgecolors=np.where(gap[order] > 1, "black", "none"), linewidths=0.8,
+    )  # fmt: skip
+    fig.colorbar(points, ax=ax, label="gap, nats (colour and size of a cell)", extend="min")
     ax.text(0, 0.05, "grey: where the\ncells came from", color=COLOUR["reference"], ha="center", size=12)
     ax.text(0, -0.75, "black: the\ndecoder’s mean", color=COLOUR["truth"], ha="center", size=12)
     ax.set(xlabel="x₁", ylabel="x₂", aspect="equal")
