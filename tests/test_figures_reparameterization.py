@@ -50,6 +50,8 @@ def test_warmup_counts_the_active_dimensions():
     per_dimension = {"a": np.array([0.0, 2.0, 0.05]), "b": np.array([0.3, 0.2, 0.0])}
     fig, alt = draw.warmup({"a": [1.0, 2.0], "b": [9.0, 3.0]}, per_dimension, threshold=0.1)
     np.testing.assert_array_equal(fig.axes[1].get_lines()[0].get_ydata(), [2.0, 0.05, 0.0])
+    markers = [[line.get_marker() for line in ax.get_lines()[:2]] for ax in fig.axes]
+    assert markers == [["o", "^"], ["o", "^"]]  # the key on the left holds on the right, without colour too
     assert "b: largest training KL 9.0 nats, 2 of 3 active" in alt
     assert "a: largest training KL 2.0 nats, 1 of 3" in alt
 
@@ -150,8 +152,10 @@ def test_histograms_of_codes_have_the_priors_scale():
 def test_a_prior_that_is_filled_has_no_hole_and_half_a_prior_has_one_of_half():
     draws, kinds = RNG.normal(size=(40_000, 2)), np.repeat(["B cells"], 40_000)
     full, _ = draw.aggregate_posterior(draws, np.array([2.0, 1.0]), kinds)
-    assert title(full.axes[1]) == "Together: 0% of the prior is nearly empty"
+    assert title(full.axes[1]) == "Together: 0% of the prior is nearly empty (by chance: 0%)"
     folded = np.stack([np.abs(draws[:, 0]), draws[:, 1]], axis=1)
     half, alt = draw.aggregate_posterior(folded, np.array([2.0, 1.0]), kinds)
-    assert title(half.axes[1]) == "Together: 50% of the prior is nearly empty"
+    assert title(half.axes[1]) == "Together: 50% of the prior is nearly empty (by chance: 0%)"
     assert "50% of the prior's mass" in alt
+    few, _ = draw.aggregate_posterior(draws[:200], np.array([2.0, 1.0]), kinds[:200])
+    assert "(by chance: 0%)" not in title(few.axes[1])  # few codes leave gaps wherever they are drawn

@@ -162,8 +162,8 @@ def warmup(
 ) -> tuple[Figure, str]:
     """KL over the epochs with and without warm-up, and the KL of each latent dimension, largest first."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6))
-    for (name, values), colour in zip(kl.items(), (COLOUR["model"], COLOUR["other"]), strict=True):
-        left.plot(range(1, len(values) + 1), values, color=colour, marker=".", label=name)
+    for (name, values), colour, marker in zip(kl.items(), (COLOUR["model"], COLOUR["other"]), "o^", strict=True):
+        left.plot(range(1, len(values) + 1), values, color=colour, marker=marker, label=name)
         left.set_xticks([1, *range(5, len(values) + 1, 5)])
     left.set(xlabel="epoch", ylabel="training KL, nats per cell", ylim=(0, None))
     left.legend()
@@ -242,13 +242,14 @@ def aggregate_posterior(draws: np.ndarray, bits: np.ndarray, kinds: np.ndarray) 
     )
     right.set_ylabel(f"$z_{{{second + 1}}}$")
     hole = _nearly_empty(draws[:, [first, second]])
-    finding(right, f"Together: {hole:.0%} of the prior is nearly empty")
+    chance = _nearly_empty(np.random.default_rng(0).standard_normal((len(draws), 2)))  # as many draws from the prior
+    finding(right, f"Together: {hole:.0%} of the prior is nearly empty (by chance: {chance:.0%})")
     key_of_kinds(right, kinds)
     return fig, (
         f"Codes of {len(draws):,} cells, one draw each, over the prior. Alone the {len(order)} dimensions have "
         f"standard deviations {spreads.min():.2f} to {spreads.max():.2f} and carry {bits.min():.1f} to "
         f"{bits.max():.1f} bits, {bits.sum():.1f} in all. In the two that carry most, {hole:.0%} of the "
-        "prior's mass has less than a quarter of the codes that it should."
+        f"prior's mass has less than a quarter of the codes that it should; with as many draws from it, {chance:.0%}."
     )
 
 
