@@ -57,7 +57,7 @@ def test_the_cloud_keeps_each_cells_total_and_has_one_profile(data):
     torch.testing.assert_close(cloud.cells.x.sum(1), data.cells.x.sum(1))
     first, second = (cloud.cells.x[data.labels == name].mean(0) for name in "01")
     was = [data.cells.x[data.labels == name].mean(0) for name in "01"]
-    assert float((first - second).abs().mean()) < 0.2 < float((was[0] - was[1]).abs().mean())
+    assert float((first - second).abs().mean()) < 0.5 < float((was[0] - was[1]).abs().mean())
 
 
 def test_agreement_is_the_mean_ari_with_the_others():

@@ -136,9 +136,9 @@ def cuts_on_counts(table: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figur
     for ax in axes[1:]:
         ax.set_ylim(-0.05, 1.02)
     label_lines(axes[1], gap=0.03)
-    finding(axes[0], "Leiden answers, cloud or cells")
+    finding(axes[0], "Leiden always answers")
     finding(axes[1], "Cuts of cells come back, cuts of one cloud do not")
-    finding(axes[2], "Afterwards: the default γ = 1 is too fine for the labels")
+    finding(axes[2], "Looked at afterwards: γ = 1 is too fine")
     return fig, "Leiden against resolution, mean over seeds. " + ". ".join(told) + "."
 
 
@@ -194,7 +194,7 @@ def sizes_on_counts(table: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figu
         ax.set_xlabel("latent dimensions L")
     for ax, sentence in zip(
         axes[0],
-        ("Bound: lower is better", "Dotted: all in use", "Do cuts come back?", "Looked at afterwards"),
+        ("Lower is better", "Dotted: all in use", "Do cuts come back?", "Looked at afterwards"),
         strict=True,
     ):
         finding(ax, sentence)
