@@ -138,7 +138,7 @@ def cuts_on_counts(table: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figur
     label_lines(axes[1], gap=0.03)
     finding(axes[0], "Leiden always answers")
     finding(axes[1], "Cuts of cells come back, cuts of one cloud do not")
-    finding(axes[2], "Looked at afterwards: γ = 1 is too fine")
+    finding(axes[2], "Looked at afterwards: γ\u00a0=\u00a01 is too fine")
     return fig, "Leiden against resolution, mean over seeds. " + ". ".join(told) + "."
 
 
