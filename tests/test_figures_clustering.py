@@ -24,16 +24,6 @@ def test_the_graph_draws_an_arrow_per_neighbour_and_an_edge_per_pair():
     assert "3 edges, 1 of them cut" in title(right)
 
 
-def test_silhouettes_stand_above_their_points():
-    widths = np.array([0.8, -0.5, 0.25])
-    fig, alt = draw.silhouettes(np.array([0.0, 1, 4]), np.array(["a", "b", "b"]), widths)
-    stems = [line for line in fig.axes[0].get_lines() if len(line.get_xdata()) == 2 and line.get_linewidth() == 5]
-    assert [stem.get_ydata()[1] for stem in stems] == [0.8, -0.5, 0.25]
-    assert words(fig.axes[0].texts) == ["a: 0.80", "b: −0.50", "b: 0.25"]
-    assert "b at 1: -0.50" in alt
-    assert "mean 0.18" in alt
-
-
 def test_methods_show_every_seed_and_the_t_interval_of_their_mean():
     table = pd.DataFrame(
         [
@@ -61,17 +51,42 @@ def test_the_interval_is_students():
     assert np.isnan(draw.mean_and_half_width(values[:1])[1])
 
 
-def test_the_sweep_draws_clusters_and_both_scores():
-    table = pd.DataFrame(
-        {"n_clusters": [3, 8, 30], "ari": [0.5, 0.9, 0.1], "nmi": [0.6, 0.8, 0.5]}, index=[0.1, 0.5, 4]
-    )
-    fig, alt = draw.resolution_sweep(table, n_types=8)
-    left, right = fig.axes
-    assert left.get_lines()[0].get_ydata().tolist() == [3, 8, 30]
-    drawn = {label: line.get_ydata().tolist() for label, line in lines(right).items()}
-    assert drawn == {"ARI": [0.5, 0.9, 0.1], "NMI": [0.6, 0.8, 0.5]}
-    assert "3 to 30 clusters; ARI goes from 0.50 to 0.10" in alt
-    assert "0.90, is at γ = 0.5" in alt
+def cuts_table():
+    rows = []
+    for data, halves in {"cortex": [0.8, 0.9, 0.6], "one_cloud": [1.0, 0.01, 0.02]}.items():
+        for seed in (0, 1):
+            for gamma, n, value in zip((0.1, 0.5, 4.0), (1 if data == "one_cloud" else 3, 8, 30), halves, strict=True):
+                labelled = 0.5 if data == "cortex" else np.nan
+                rows.append((data, seed, gamma, n, value + 0.02 * seed, labelled))
+    return pd.DataFrame(rows, columns=["data", "seed", "resolution", "n_clusters", "halves", "ari"])
+
+
+def test_cuts_draw_means_over_seeds_and_leave_out_what_is_one_cluster():
+    fig, alt = draw.cuts_on_counts(cuts_table(), {"cortex": "cortex", "one_cloud": "one cloud"})
+    clusters, halves, afterwards = (lines(ax) for ax in fig.axes)
+    assert clusters["one cloud"].get_ydata().tolist() == [1, 8, 30]
+    np.testing.assert_allclose(halves["cortex"].get_ydata(), [0.81, 0.91, 0.61])
+    assert halves["one cloud"].get_xdata().tolist() == [0.5, 4.0]
+    assert {"cortex", "one cloud"} & {*afterwards} == {"cortex"}  # a cloud has no labels
+    assert "cortex: halves agree most at γ = 0.5, ARI 0.91 with 8 clusters" in alt
+    assert "one cloud: halves agree most at γ = 4, ARI 0.03 with 30 clusters" in alt
+
+
+def test_sizes_draw_bound_dimensions_and_both_agreements():
+    rows = [
+        {"data": "cortex", "seed": s, "n_latent": n, "elbo": 100.0 - n + s, "iwae": 98.0 - n + s, "active": min(n, 8),
+         "agreement": 0.5, "ari": 0.3, "kmeans_ari": 0.7}
+        for s in (0, 1) for n in (2, 10)
+    ]  # fmt: skip
+    fig, alt = draw.sizes_on_counts(pd.DataFrame(rows), {"cortex": "cortex"})
+    bound, active, seeds, labels = (lines(ax) for ax in fig.axes)
+    np.testing.assert_allclose(bound["−ELBO"].get_ydata(), [8, 0])  # against the same seed's at ten
+    np.testing.assert_allclose(bound["−IWAE"].get_ydata(), [8, 0])
+    assert active["active"].get_ydata().tolist() == [2, 8]
+    assert seeds["seeds"].get_ydata().tolist() == [0.5, 0.5]
+    assert labels["k-means"].get_ydata().tolist() == [0.7, 0.7]
+    assert labels["Leiden"].get_ydata().tolist() == [0.3, 0.3]
+    assert "L = 10: −ELBO 90.5, −IWAE 88.5, 8.0 active, seeds 0.50, labels 0.70 by k-means and 0.30 by Leiden" in alt
 
 
 def test_maps_colour_the_same_type_alike_on_each():
@@ -87,14 +102,17 @@ def test_maps_colour_the_same_type_alike_on_each():
     assert "4 cells on 2 maps. what is kept" in alt
 
 
-def test_map_distances_tell_the_rank_correlation():
-    real = np.array([1.0, 2, 3, 4])
-    fig, alt = draw.map_distances(real, {"kept": real**2, "turned": -real + 5})
-    assert [ax.get_title(loc="left").split("\n")[0] for ax in fig.axes] == ["kept:", "turned:"]
-    assert "kept 1.00, turned -1.00" in alt
-    drawn = fig.axes[0].get_lines()[0].get_ydata()
-    np.testing.assert_allclose(drawn, real**2 / 7.5)
-    assert all(ax.get_ylim()[1] > drawn.max() for ax in fig.axes)  # none is cut off by a neighbour's scale
+def test_map_distances_tell_rank_correlations_with_and_without_one_type():
+    real, of_one = np.array([1.0, 2, 3, 4, 5, 6]), np.array([False, False, False, False, True, True])
+    near = np.array([1.0, 2, 3, 4, 0.2, 0.1])  # in order but for the pairs of one type
+    fig, alt = draw.map_distances(real, {"UMAP": np.stack([near, near**2]), "kept": real[None]}, of_one)
+    left, right = fig.axes
+    np.testing.assert_allclose(lines(left)["megakaryocytes"].get_ydata(), [0.2, 0.1])
+    np.testing.assert_allclose(lines(left)["other pairs"].get_ydata(), [1, 2, 3, 4])
+    expected = scipy.stats.spearmanr(real, near)[0]
+    np.testing.assert_allclose(lines(right)["all pairs"].get_xdata(), [expected, expected])
+    np.testing.assert_allclose(lines(right)["without one type"].get_xdata(), [1, 1])
+    assert f"UMAP, all pairs, {expected:.2f} to {expected:.2f}; UMAP, without one type, 1.00 to 1.00" in alt
 
 
 def test_noise_is_drawn_on_both_planes_with_the_number_of_clusters():

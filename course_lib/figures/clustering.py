@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from scipy.stats import spearmanr, t
@@ -15,7 +16,11 @@ from scipy.stats import spearmanr, t
 from course_lib.figures.cell_types import key_of_kinds, scatter_kinds
 from course_lib.figures.style import CATEGORIES, COLOUR, finding, label_lines
 
-METHOD_COLOUR = {"pca": COLOUR["pca"], "ae": COLOUR["reference"], "vae": COLOUR["other"], "scvi": COLOUR["model"]}
+DATA_COLOURS = (COLOUR["model"], COLOUR["other"], COLOUR["reference"])
+METHOD_COLOUR = {
+    "pca": COLOUR["pca"], "ae": COLOUR["reference"], "vae": COLOUR["other"], "scvi": COLOUR["model"],
+    "harmony": COLOUR["highlight"],
+}  # fmt: skip
 
 
 def from_points_to_graph(points: np.ndarray, neighbours: np.ndarray, clusters: np.ndarray) -> tuple[Figure, str]:
@@ -53,36 +58,6 @@ def from_points_to_graph(points: np.ndarray, neighbours: np.ndarray, clusters: n
         f"Left, {len(points)} points with arrows to their {neighbours.shape[1]} nearest neighbours; right, the graph "
         f"of {len(edges)} edges in {clusters.max() + 1} clusters, {len(crossing)} of them between clusters."
     )
-
-
-def silhouettes(positions: np.ndarray, labels: np.ndarray, widths: np.ndarray) -> tuple[Figure, str]:
-    """Points on a line, (N,), and above each its silhouette width."""
-    fig, ax = plt.subplots(figsize=(9, 3.8))
-    names = list(dict.fromkeys(labels.tolist()))
-    colour = dict(zip(names, CATEGORIES, strict=False))
-    ax.axhline(0, color=COLOUR["truth"], lw=1)
-    for x, name, width in zip(positions, labels, widths, strict=True):
-        ax.plot([x, x], [0, width], color=colour[name], lw=5, solid_capstyle="butt")
-        ax.plot(x, 0, "o", color=colour[name], ms=12)
-        ax.annotate(
-            f"{name}: {width:.2f}".replace("-", "−"),
-            (x, width),
-            xytext=(0, 6 if width >= 0 else -6),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if width >= 0 else "top",
-            color=colour[name],
-        )
-    ax.set(
-        xlabel="position",
-        ylabel="silhouette width",
-        ylim=(-1.15, 1.15),
-        xlim=(positions.min() - 1, positions.max() + 1),
-    )
-    worst = int(np.argmin(widths))
-    finding(ax, f"The {labels[worst]} at {positions[worst]:g} lies nearer to the other label")
-    told = ", ".join(f"{name} at {x:g}: {width:.2f}" for x, name, width in zip(positions, labels, widths, strict=True))
-    return fig, f"Silhouette width of {len(positions)} points on a line: {told}; mean {widths.mean():.2f}."
 
 
 def methods_compared(
@@ -124,33 +99,115 @@ def mean_and_half_width(values: np.ndarray) -> tuple[float, float]:
     return float(np.mean(values)), float(half)
 
 
-def resolution_sweep(table: pd.DataFrame, n_types: int) -> tuple[Figure, str]:
-    """Number of clusters, ARI and NMI against the resolution: index γ, columns ``n_clusters``, ``ari``, ``nmi``."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.4))
-    left.loglog(table.index, table["n_clusters"], "o-", color=COLOUR["model"])
-    left.axhline(n_types, color=COLOUR["truth"], ls=":", lw=1.6)
-    left.text(table.index[-1], n_types * 0.94, f"{n_types} published types", ha="right", va="top")
-    ticks = [
-        n for n in (2, 5, 10, 20, 50, 100) if table["n_clusters"].min() / 1.5 <= n <= table["n_clusters"].max() * 1.5
-    ]
-    left.set_yticks(ticks, [str(n) for n in ticks])
-    left.set(ylabel="clusters found")
-    right.semilogx(table.index, table["nmi"], "s-", color=COLOUR["other"], label="NMI")
-    right.semilogx(table.index, table["ari"], "o-", color=COLOUR["model"], label="ARI")
-    right.set(ylabel="agreement with the types", ylim=(0, 1))
-    for ax in (left, right):
-        ax.set_xticks(table.index, [f"{gamma:g}" for gamma in table.index])
+def cuts_on_counts(table: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figure, str]:
+    """Against the resolution: clusters found, agreement of the cuts of two halves, and, apart, agreement with labels.
+
+    A dot for each seed, a line through the means. A cut into one cluster agrees with any other: it is not drawn.
+
+    Parameters
+    ----------
+    table : columns ``data``, ``seed``, ``resolution``, ``n_clusters``, ``halves``, ``ari``.   names : data set → words.
+    """
+    fig, axes = plt.subplots(1, 3, figsize=(13, 4.6), sharex=True)
+    panels = {"n_clusters": "clusters found", "halves": "ARI between the two halves", "ari": "ARI with the labels"}
+    told = []
+    for (data, words), colour in zip(names.items(), DATA_COLOURS, strict=False):
+        rows = table[table["data"] == data]
+        seen = rows[(rows["n_clusters"] > 1).groupby(rows["resolution"]).transform("all")]
+        for ax, measure in zip(axes, panels, strict=True):
+            _dots_and_means(ax, rows if measure == "n_clusters" else seen, "resolution", measure, words, colour)
+        means = seen.groupby("resolution")[["n_clusters", "halves", "ari"]].mean()
+        best = means["halves"].idxmax()
+        told.append(
+            f"{words}: halves agree most at γ = {best:g}, ARI {means['halves'][best]:.2f} with "
+            f"{means['n_clusters'][best]:.0f} clusters; at γ = {means.index[-1]:g} it is "
+            f"{means['halves'].iloc[-1]:.2f} with {means['n_clusters'].iloc[-1]:.0f}"
+        )
+        if means["ari"].notna().any():
+            told[-1] += f"; with the labels most at γ = {means['ari'].idxmax():g}, {means['ari'].max():.2f}"
+    gammas = sorted(table["resolution"].unique())
+    for ax, words in zip(axes, panels.values(), strict=True):
+        ax.set(xlabel="resolution γ", ylabel=words, xscale="log")
+        ax.set_xticks(gammas, [f"{gamma:g}" for gamma in gammas], fontsize=10)
         ax.minorticks_off()
-        ax.set_xlabel("resolution γ")
-    finding(left, "How many clusters? You choose")
-    finding(right, "ARI minds splitting more than NMI")
-    label_lines(right, gap=0.025)
-    low, high, best = table.iloc[0], table.iloc[-1], table["ari"].idxmax()
-    return fig, (
-        f"From γ = {table.index[0]:g} to {table.index[-1]:g} Leiden finds {low['n_clusters']:.0f} to "
-        f"{high['n_clusters']:.0f} clusters; ARI goes from {low['ari']:.2f} to {high['ari']:.2f}, NMI from "
-        f"{low['nmi']:.2f} to {high['nmi']:.2f}; the best ARI, {table['ari'].max():.2f}, is at γ = {best:g}."
-    )
+    axes[0].set_yscale("log")
+    axes[0].set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    axes[0].minorticks_off()
+    for ax in axes[1:]:
+        ax.set_ylim(-0.05, 1.02)
+    label_lines(axes[1], gap=0.03)
+    finding(axes[0], "Leiden always answers")
+    finding(axes[1], "Cuts of cells come back, cuts of one cloud do not")
+    finding(axes[2], "Looked at afterwards: γ\u00a0=\u00a01 is too fine")
+    return fig, "Leiden against resolution, mean over seeds. " + ". ".join(told) + "."
+
+
+def sizes_on_counts(table: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figure, str]:
+    """A row for each data set; against L: held-out bound, active dimensions, agreement of seeds, and, apart, of labels.
+
+    The bound is drawn against that of the same seed at L = 10, whose held-out cells are the same.
+
+    Parameters
+    ----------
+    table : columns ``data``, ``seed``, ``n_latent``, ``elbo``, ``iwae``, ``active``, ``agreement``, ``ari`` and
+        ``kmeans_ari``.   names : data set → words.
+    """
+    fig, axes = plt.subplots(len(names), 4, figsize=(13.5, 3.3 * len(names)), sharex=True, squeeze=False)
+    told = []
+    for row, (data, words) in zip(axes, names.items(), strict=True):
+        rows = table[table["data"] == data].sort_values(["n_latent", "seed"])
+        ten = rows[rows["n_latent"] == 10].set_index("seed")[["elbo", "iwae"]]
+        against = rows.assign(**{key: rows[key] - rows["seed"].map(ten[key]) for key in ten})
+        row[0].axhline(0, color=COLOUR["truth"], lw=1, ls=":")
+        for measure, name, colour in (("elbo", "−ELBO", COLOUR["model"]), ("iwae", "−IWAE", COLOUR["other"])):
+            _dots_and_means(row[0], against, "n_latent", measure, name, colour)
+        _dots_and_means(row[1], rows, "n_latent", "active", "active", COLOUR["model"])
+        _dots_and_means(row[2], rows, "n_latent", "agreement", "seeds", COLOUR["model"])
+        for measure, name, colour in (("kmeans_ari", "k-means", COLOUR["pca"]), ("ari", "Leiden", COLOUR["reference"])):
+            _dots_and_means(row[3], rows, "n_latent", measure, name, colour)
+        sizes = sorted(rows["n_latent"].unique())
+        row[1].plot(sizes, sizes, ":", color=COLOUR["truth"], lw=1.4)
+        for ax in row:
+            ax.set_xscale("log")
+            ax.set_xticks(sizes, [str(size) for size in sizes])
+            ax.minorticks_off()
+        for ax in row[2:]:
+            ax.set_ylim(0, 1)
+        row[0].set_ylabel(f"{words}\nnats per cell − at L = 10")
+        row[1].set(ylabel="active dimensions", yscale="log")
+        row[1].set_yticks(sizes, [str(size) for size in sizes])
+        row[1].minorticks_off()
+        row[2].set_ylabel("ARI between seeds")
+        row[3].set_ylabel("ARI with the labels")
+        label_lines(row[0], gap=0.03)
+        label_lines(row[3], gap=0.03)
+        means = rows.groupby("n_latent")[["elbo", "iwae", "active", "agreement", "ari", "kmeans_ari"]].mean()
+        told.append(
+            f"{words}: "
+            + "; ".join(
+                f"L = {size}: −ELBO {m.elbo:.1f}, −IWAE {m.iwae:.1f}, {m.active:.1f} active, seeds {m.agreement:.2f}, "
+                f"labels {m.kmeans_ari:.2f} by k-means and {m.ari:.2f} by Leiden"
+                for size, m in means.iterrows()
+            )
+        )
+    for ax in axes[-1]:
+        ax.set_xlabel("latent dimensions L")
+    for ax, sentence in zip(
+        axes[0],
+        ("Lower is better", "Dotted: all in use", "Do cuts come back?", "Looked at afterwards"),
+        strict=True,
+    ):
+        finding(ax, sentence)
+    return fig, "Five sizes of the latent space, means over seeds. " + ". ".join(told) + "."
+
+
+def _dots_and_means(ax: Axes, rows: pd.DataFrame, x: str, y: str, words: str, colour: str) -> None:
+    """A dot for each seed, and a named line through the means; nothing where there is nothing to draw."""
+    known = rows.dropna(subset=[y])
+    if known.empty:
+        return
+    ax.plot(known[x], known[y], "o", color=colour, ms=4, alpha=0.45)
+    ax.plot(known.groupby(x)[y].mean(), "-", color=colour, label=words)
 
 
 def maps(pictures: Mapping[str, np.ndarray], labels: np.ndarray, told: str) -> tuple[Figure, str]:
@@ -164,24 +221,44 @@ def maps(pictures: Mapping[str, np.ndarray], labels: np.ndarray, told: str) -> t
     return fig, f"{len(labels):,} cells on {len(pictures)} maps. {told}."
 
 
-def map_distances(real: np.ndarray, drawn: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
-    """Distances between the centres of types on maps against those in the latent space, one panel for each map."""
-    fig, axes = plt.subplots(1, len(drawn), figsize=(12, 4.5), sharey=True, squeeze=False)
-    top = 1.05 * max(values.max() / values.mean() for values in drawn.values())
+def map_distances(real: np.ndarray, drawn: Mapping[str, np.ndarray], of_one: np.ndarray) -> tuple[Figure, str]:
+    """Left one map's distances between types against the latent space's; right rank correlations over seeds.
+
+    Parameters
+    ----------
+    real : (P,), of P pairs of types.   drawn : kind of map → (S, P), a row for each seed; the first is drawn on the
+        left.   of_one : (P,) True for the pairs of the one type whose part in the correlation is shown.
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(12.5, 4.8))
+    first, values = next(iter(drawn.items()))
+    pairs = {"other pairs": (~of_one, "o", COLOUR["model"]), "megakaryocytes": (of_one, "^", COLOUR["highlight"])}
+    for name, (chosen, mark, colour) in pairs.items():
+        left.plot(real[chosen], values[0][chosen], mark, color=colour, ms=8, alpha=0.8, label=name)
+    left.set(xlabel="distance in the latent space", ylabel="distance on the map", xlim=(0, None), ylim=(0, None))
+    left.legend(loc="lower right", handletextpad=0.1)
+    finding(left, f"{first}: the farthest type does not stay the farthest")
     told = []
-    for ax, (name, values) in zip(axes[0], drawn.items(), strict=True):
-        ax.plot(real, values / values.mean(), "o", color=COLOUR["model"], ms=6, alpha=0.8)
-        ax.axline((0, 0), slope=1 / real.mean(), color=COLOUR["truth"], lw=1, ls="--")
-        ax.set(xlabel="distance in the latent space", xlim=(0, real.max() * 1.05), ylim=(0, top))
-        rank = spearmanr(real, values)[0]
-        ax.set_title(f"{name}:\nrank correlation {rank:.2f}")
-        told.append(f"{name} {rank:.2f}")
-    axes[0, 0].set_ylabel("distance on the map ÷ its mean")
-    axes[0, 0].text(0.03, 0.97, "dashed: in proportion", transform=axes[0, 0].transAxes, va="top")
+    for place, (name, rows) in enumerate(drawn.items()):
+        ranks = {
+            "all pairs": (np.array([spearmanr(real, row)[0] for row in rows]), "D", COLOUR["truth"]),
+            "without one type": (
+                np.array([spearmanr(real[~of_one], row[~of_one])[0] for row in rows]),
+                "o",
+                COLOUR["model"],
+            ),
+        }
+        for (key, (found, mark, colour)), shift in zip(ranks.items(), (-0.13, 0.13), strict=True):
+            label = key if place == 0 else None
+            right.plot(found, np.full(len(found), place + shift), mark, color=colour, ms=8, alpha=0.7, label=label)
+            told.append(f"{name}, {key}, {found.min():.2f} to {found.max():.2f}")
+    right.set(xlim=(-0.15, 1.02), ylim=(len(drawn) - 0.4, -0.75), xlabel="rank correlation with the latent space")
+    right.set_yticks(range(len(drawn)), list(drawn))
+    right.grid(axis="x")
+    right.legend(loc="upper center", ncols=2, handletextpad=0.1)
+    finding(right, "Without one type, more of the order is kept")
     return fig, (
-        f"Distances between {len(real)} pairs of type centres, map against latent space; rank correlation "
-        + ", ".join(told)
-        + "."
+        f"Distances between {len(real)} pairs of type centres on maps and in the latent space. Rank correlations over "
+        f"seeds: {'; '.join(told)}."
     )
 
 
