@@ -165,7 +165,7 @@ def cohorts(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
     ----------
     table : of the experiment ``cohorts``. A line for 128 components has n − 1 where there are no more.
     """
-    fig, axes = plt.subplots(1, 2, figsize=(13, 5))
+    fig, axes = plt.subplots(1, 2, figsize=(11.5, 5))
     lines = _by_method(table)
     for ax, column, apart in zip(axes, ("held_out", "cohort"), (1.0, 1.04), strict=True):
         _over_samples(ax, lines, "n_train", column, apart)  # equally good: dots side by side, or one hides the rest
@@ -198,7 +198,7 @@ def noise_and_depth(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
     ----------
     table : of the experiment ``geneex_toy_samples``; one dot a seed.
     """
-    fig, axes = plt.subplots(1, 2, figsize=(13, 4.8), sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(11.5, 4.8), sharey=True)
     last = table[table["n_cells"] == table["n_cells"].max()]
     rows = {name: part for name, part in _by_method(last).items() if "untrained" not in name}
     rows = dict(sorted(rows.items(), key=lambda item: item[1]["n_latent"].iloc[0]))
