@@ -112,12 +112,15 @@ def test_dots_of_methods_that_name_the_cohort_equally_often_stand_side_by_side()
     assert lines(right)["GENEEX 128"].get_xdata().tolist() == [40, 240]
 
 
-def test_programs_of_the_toy_stand_beside_untrained_networks():
-    (ax,) = figures.toy_programs(toy_table(), "found").axes
-    drawn = lines(ax)
-    assert {"untrained 2", "untrained 128"} <= set(drawn)
-    assert drawn["GENEEX 2"].get_linestyle() != drawn["GENEEX 128"].get_linestyle()
-    assert drawn["GENEEX 128"].get_ydata().tolist() == [0.5, 0.5]
+def test_the_toy_compares_equal_sizes_in_each_panel():
+    table = toy_table()
+    table.loc[(table["method"] == "oracle") & (table["n_cells"] == 100), "held_out"] = 0.5  # centred by fewer cells
+    fig = figures.toy_by_cells(table, ("two", "128"))
+    few, many = (set(lines(ax)) for ax in fig.axes)
+    assert lines(fig.axes[0])["oracle: program"].get_ydata() == pytest.approx([0.5, 0.56])
+    named = {"oracle: program", "oracle: depth too"}
+    assert {name for name in few if name[0] != "_"} == named | {"PCA 2", "PCA 3", "GENEEX 2", "2, no dropout"}
+    assert {name for name in many if name[0] != "_"} == named | {"PCA 128*", "GENEEX 128", "128, no dropout"}
 
 
 def test_noise_and_depth_are_those_of_the_most_cells_side_by_side_by_size():

@@ -178,16 +178,25 @@ def cohorts(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
     return fig
 
 
-def toy_programs(table: pd.DataFrame, title: str) -> Figure:
-    """ARI of k-means with the programs, on held-out cells, by number of training cells; a dot a seed."""
-    fig, ax = plt.subplots(figsize=(11, 5))
-    lines = {name: rows for name, rows in _by_method(table).items() if "PCA 3" not in name}
-    _over_samples(ax, lines, "n_cells", "ari")
-    _numbers_of_samples(ax, table, "cells")
-    ax.set_ylim(-0.05, 1.05)
-    ax.set_ylabel("adjusted Rand index")
-    label_lines(ax, gap=0.03)
-    finding(ax, title)
+def toy_by_cells(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
+    """Held-out variance of the toy by number of training cells, equal sizes together: two or three numbers, then 128.
+
+    Parameters
+    ----------
+    table : of the experiment ``geneex_toy_samples``.
+    """
+    fig, axes = plt.subplots(1, 2, figsize=(11.5, 5))
+    named = {name: rows for name, rows in _by_method(table).items() if "untrained" not in name}  # below zero
+    for ax, wide in zip(axes, (False, True), strict=True):
+        _over_samples(ax, {n: rows for n, rows in named.items() if ("128" in n) is wide}, "n_cells", "held_out")
+        _numbers_of_samples(ax, table, "cells")
+        for method, name in (("oracle", "oracle: program"), ("oracle_depth", "oracle: depth too")):
+            level = table[table["method"] == method].groupby("n_cells")["held_out"].mean()
+            ax.plot(level.index, level, color=BLACK, lw=1.2, ls="--", label=name)
+        ax.set_ylabel("held-out variance explained")
+        label_lines(ax, gap=0.03)
+    for ax, title in zip(axes, titles, strict=True):
+        finding(ax, title)
     return fig
 
 
@@ -208,7 +217,7 @@ def noise_and_depth(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
             ax.plot(part[column], heights, "o", color=_look(name)["color"], ms=8, alpha=0.85)
             middle = part[column].mean()
             ax.annotate(
-                f"{middle:.3f}" if column == "noise" else f"{middle:.2f}",
+                f"{middle:.3f}" if column == "noise" else f"{round(middle, 2) + 0.0:.2f}",  # no −0.00
                 (part[column].max(), place),
                 xytext=(10, 0),
                 textcoords="offset points",
