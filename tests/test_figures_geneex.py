@@ -29,22 +29,6 @@ def test_codes_show_every_cell_once(draw):
     assert fig.axes[1].get_ylabel() == "b"
 
 
-def test_training_error_is_one_minus_variance_explained():
-    table = pd.DataFrame({"seed": [0, 0, 1, 1], "epoch": [0, 1, 0, 1], "held_out": [-9.0, 0.5, -99.0, 0.25]})
-    (ax,) = figures.training_error({"T = 1000": table, "T = 1": table}, "worse").axes
-    assert [line.get_ydata().tolist() for line in ax.get_lines()[:2]] == [[10.0, 0.5], [100.0, 0.75]]
-    assert ax.get_lines()[0].get_color() != ax.get_lines()[2].get_color()
-    assert ax.get_yscale() == "log"
-
-
-def test_over_seeds_draws_one_dot_a_seed():
-    values = np.linspace(0.1, 0.9, 5)
-    fig = figures.over_seeds({"128\nuntrained": values, "128": values}, {"PCA 2": values}, ("left", "right"))
-    dots = [line for line in fig.axes[0].get_lines() if line.get_linestyle() == "None"]
-    assert [len(line.get_ydata()) for line in dots] == [5, 5]
-    assert dots[0].get_color() != dots[1].get_color()
-
-
 def test_beside_pca_averages_over_seeds():
     table = pd.DataFrame(
         [
@@ -67,24 +51,7 @@ def test_memory_parts_stack_up_to_the_total_without_activations():
     assert ends == pytest.approx((memory.total - memory.activations) / 1e9)
 
 
-def test_tumours_draw_every_split_and_pcas_bands():
-    curves = pd.DataFrame(
-        [{"split": s, "epoch": e, "train": 0.1 * e, "held_out": 0.05 * e} for s in (0, 1) for e in (0, 1, 2)]
-    )
-    summary = pd.DataFrame({"split": [0, 1], "pca_2": [0.1, 0.2], "pca_10": [0.3, 0.4], "pca_all": [0.5, 0.6]})
-    (ax,) = figures.tumours(curves, summary, "loses").axes
-    labels = [line.get_label() for line in ax.get_lines() if not line.get_label().startswith("_")]
-    assert labels == ["training", "GENEEX, held out", "PCA 2", "PCA 10", "PCA all"]
-    assert len(ax.collections) == 3
-
-
-def test_predicted_and_measured_are_in_gigabytes():
-    (ax,) = figures.predicted_and_measured(5e9, [4e9, 6e9], "met").axes
-    assert [bar.get_width() for bar in ax.patches[:3]] == [6.0, 4.0, 5.0]
-
-
 def test_words_for_alternative_text_carry_the_values():
-    assert figures.ranges({"128\nuntrained": pd.Series([0.2, 0.45])}) == "128 untrained 0.20 to 0.45"
     table = pd.DataFrame({"method": ["pca", "pca"], "n_latent": [2, 2], "held_out": [0.1, 0.3], "knn": [0.8, 1.0]})
     assert figures.scores_in_words(table) == "PCA 0.20/0.90 at 2"
 
@@ -133,26 +100,27 @@ def test_cohorts_draw_means_over_seeds_and_as_many_components_as_there_are():
     assert [ax.get_xscale() for ax in fig.axes] == ["log", "log"]
 
 
-def test_normals_are_pooled_over_seeds_not_averaged():
-    left, right = figures.normals(cohorts_table(), ("found", "kept")).axes
-    assert lines(left)["GENEEX 128"].get_ydata() == pytest.approx([2 / 5, 2 / 5])  # none of 3, and both of 2
-    assert left.get_ylabel().startswith("of 5 held-out normal")
-    assert right.get_ylabel().startswith("of 18 held-out tumour")
+def test_dots_of_methods_that_name_the_cohort_equally_often_stand_side_by_side():
+    left, right = figures.cohorts(cohorts_table(), ("loses", "names")).axes
+    starts = [
+        {float(line.get_xdata()[0]) for line in ax.get_lines() if line.get_marker() == "o" and line.get_xdata()[0] < 60}
+        for ax in (left, right)
+    ]
+    assert starts[0] == {40.0}
+    assert len(starts[1]) == 5  # methods
+    assert all(abs(start / 40 - 1) < 0.15 for start in starts[1])
+    assert lines(right)["GENEEX 128"].get_xdata().tolist() == [40, 240]
 
 
 def test_the_toy_compares_equal_sizes_in_each_panel():
-    few, many = (set(lines(ax)) for ax in figures.toy_by_cells(toy_table(), ("two", "128")).axes)
-    named = {"told the program", "and the depth"}
+    table = toy_table()
+    table.loc[(table["method"] == "oracle") & (table["n_cells"] == 100), "held_out"] = 0.5  # centred by fewer cells
+    fig = figures.toy_by_cells(table, ("two", "128"))
+    few, many = (set(lines(ax)) for ax in fig.axes)
+    assert lines(fig.axes[0])["oracle: program"].get_ydata() == pytest.approx([0.5, 0.56])
+    named = {"oracle: program", "oracle: depth too"}
     assert {name for name in few if name[0] != "_"} == named | {"PCA 2", "PCA 3", "GENEEX 2", "2, no dropout"}
     assert {name for name in many if name[0] != "_"} == named | {"PCA 128*", "GENEEX 128", "128, no dropout"}
-
-
-def test_programs_of_the_toy_stand_beside_untrained_networks():
-    (ax,) = figures.toy_programs(toy_table(), "found").axes
-    drawn = lines(ax)
-    assert {"untrained 2", "untrained 128"} <= set(drawn)
-    assert drawn["GENEEX 2"].get_linestyle() != drawn["GENEEX 128"].get_linestyle()
-    assert drawn["GENEEX 128"].get_ydata().tolist() == [0.5, 0.5]
 
 
 def test_noise_and_depth_are_those_of_the_most_cells_side_by_side_by_size():

@@ -33,6 +33,19 @@ def test_the_count_of_parameters_is_pytorchs():
     assert training_memory(1000, 128, (2048, 1024), 64).parameters == sum(p.numel() for p in model.parameters())
 
 
+def test_weights_gradients_and_moments_are_the_bytes_that_a_step_leaves_behind():
+    torch.manual_seed(0)
+    model = GENEEX(50, 8, hidden=(30, 20))
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)  # as `fit` does
+    model(torch.randn(10, 50)).square().mean().backward()
+    optimizer.step()
+    counted = training_memory(50, 8, (30, 20), batch_size=10)
+    assert sum(p.nbytes for p in model.parameters()) == counted.weights
+    assert sum(p.grad.nbytes for p in model.parameters()) == counted.gradients
+    held = [state[name].nbytes for state in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
+    assert sum(held) == counted.moments
+
+
 def test_the_latent_layer_and_the_output_are_linear():
     torch.manual_seed(0)
     model = GENEEX(50).eval()

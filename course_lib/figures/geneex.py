@@ -1,4 +1,4 @@
-"""The pictures of notebook 02: three programs, their codes, real cells beside PCA, and what width costs."""
+"""The pictures of notebook 02: three programs, their codes, noise and depth, cells and tumours beside PCA, the cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from course_lib.figures.cell_types import colour_of, in_order
-from course_lib.figures.style import BLACK, CATEGORIES, COLOUR, GREY, finding, label_groups, label_lines
+from course_lib.figures.style import BLACK, CATEGORIES, COLOUR, finding, label_groups, label_lines
 from course_lib.models.geneex import TrainingMemory
 
 GIGABYTE = 1e9
@@ -92,70 +92,6 @@ def scores_in_words(table: pd.DataFrame) -> str:
     return "; ".join(words)
 
 
-def ranges(groups: Mapping[str, np.ndarray | pd.Series], digits: int = 2) -> str:
-    """Smallest and largest value of each group in words, for alternative text."""
-    return "; ".join(
-        f"{name.replace(chr(10), ' ')} {min(values):.{digits}f} to {max(values):.{digits}f}"
-        for name, values in groups.items()
-    )
-
-
-def training_error(curves: Mapping[str, pd.DataFrame], title: str) -> Figure:
-    """Held-out squared error over that of the mean cell, by epoch, on a logarithmic scale; one line a seed.
-
-    Parameters
-    ----------
-    curves : name → rows of the toy's table, with ``seed, epoch, held_out``; first what is right, then the mistake.
-    """
-    fig, ax = plt.subplots(figsize=(10, 4.8))
-    for (name, table), colour in zip(curves.items(), (COLOUR["model"], COLOUR["wrong"]), strict=True):
-        for number, (_, rows) in enumerate(table.groupby("seed")):
-            ax.plot(
-                rows["epoch"],
-                1 - rows["held_out"],
-                "o-",
-                color=colour,
-                alpha=0.7,
-                lw=1.6,
-                ms=4,
-                label=name if number == 0 else "_",
-            )
-    last = int(max(table["epoch"].max() for table in curves.values()))
-    ax.plot([0, last], [1, 1], color=BLACK, lw=1.2, ls="--")
-    ax.text(last, 0.8, "the mean cell", va="top", ha="right", fontsize=12)
-    ax.set_yscale("log")
-    ax.set_ylim(bottom=0.3)
-    ax.set_xlim(-0.1, last + 0.05)
-    ax.set_xticks(range(last + 1))
-    ax.set_xlabel("epoch (0: untrained)")
-    ax.set_ylabel("held-out squared error,\nmean cell = 1 (log scale)")
-    label_lines(ax, gap=0.02)
-    finding(ax, title)
-    return fig
-
-
-def over_seeds(ari: Mapping[str, pd.Series], shares: Mapping[str, pd.Series], titles: tuple[str, str]) -> Figure:
-    """Left: ARI of each seed, group by group. Right: held-out variance explained, one dot a seed."""
-    fig, axes = plt.subplots(1, 2, figsize=(12, 4.8))
-    for ax, groups in zip(axes, (ari, shares), strict=True):
-        for place, (name, values) in enumerate(groups.items()):
-            spread = np.linspace(-0.18, 0.18, len(values))
-            ax.plot(place + spread, values, "o", color=_colour_of(name), ms=8, alpha=0.85)
-        ax.set_xticks(range(len(groups)), list(groups))
-        ax.set_xlim(-0.6, len(groups) - 0.4)
-        ax.grid(axis="y")
-    axes[0].axhline(0.5, color=GREY, lw=1.2, ls="--")
-    axes[0].text(len(ari) - 0.45, 0.51, "one half", color=GREY, fontsize=12, ha="right", va="bottom")
-    axes[0].set_xlabel("latent dimensions L")
-    axes[0].set_ylim(-0.05, 1.05)
-    axes[0].set_ylabel("adjusted Rand index")
-    axes[1].set_ylim(0, 1.25 * max(float(max(values)) for values in shares.values()))
-    axes[1].set_ylabel("held-out variance explained")
-    for ax, title in zip(axes, titles, strict=True):
-        finding(ax, title)
-    return fig
-
-
 def _colour_of(name: str) -> str:
     if name.startswith("PCA"):
         return COLOUR["pca"]
@@ -210,51 +146,6 @@ def memory_parts(predictions: Mapping[str, TrainingMemory], title: str) -> Figur
     return fig
 
 
-def tumours(curves: pd.DataFrame, summary: pd.DataFrame, title: str) -> Figure:
-    """Held-out variance by epoch, one line a split, beside PCA's at 2, 10 and all components."""
-    fig, ax = plt.subplots(figsize=(11, 5))
-    for number, (_, rows) in enumerate(curves.groupby("split")):
-        first = number == 0
-        ax.plot(rows["epoch"], rows["train"], ":", color=COLOUR["model"], lw=1.4, label="training" if first else "_")
-        ax.plot(rows["epoch"], rows["held_out"], color=COLOUR["model"], label="GENEEX, held out" if first else "_")
-    last = curves["epoch"].max()
-    for column, name in (("pca_2", "PCA 2"), ("pca_10", "PCA 10"), ("pca_all", "PCA all")):
-        _band(ax, summary[column], last, name)
-    ax.axhline(0, color=GREY, lw=1.2, ls="--")
-    ax.text(
-        0.98 * last, -0.012, "the mean profile; the untrained network", color=GREY, fontsize=12, ha="right", va="top"
-    )
-    ax.set_ylim(bottom=-0.06)
-    ax.set_xlim(0, last)
-    ax.set_xlabel("epoch (0: untrained)")
-    ax.set_ylabel("variance explained")
-    label_lines(ax)
-    finding(ax, title)
-    return fig
-
-
-def _band(ax: Axes, values: pd.Series, last: float, name: str) -> None:
-    """The range over splits as a band, its mean as a line."""
-    ax.fill_between([0, last], values.min(), values.max(), color=COLOUR["pca"], alpha=0.18, lw=0)
-    ax.plot([0, last], [values.mean()] * 2, color=COLOUR["pca"], lw=1.4, label=name)
-
-
-def predicted_and_measured(predicted: float, measured: Sequence[float], title: str) -> Figure:
-    """Bars, in gigabytes: what was predicted before allocating, and each run's measured peak."""
-    fig, ax = plt.subplots(figsize=(10, 3.2))
-    runs = [f"measured, split {split}" for split in range(len(measured))][::-1]
-    ax.barh(runs, [size / GIGABYTE for size in measured[::-1]], color=COLOUR["model"], height=0.6)
-    ax.barh(["predicted"], [predicted / GIGABYTE], color=COLOUR["truth"], height=0.6)
-    ax.axvspan(
-        0.9 * predicted / GIGABYTE, 1.1 * predicted / GIGABYTE, color=COLOUR["reference"], alpha=0.2, lw=0, zorder=0
-    )
-    ax.text(1.12 * predicted / GIGABYTE, len(runs) / 2, "prediction\n± a tenth", va="center", fontsize=12)
-    ax.set_xlim(0, 1.35 * predicted / GIGABYTE)
-    ax.set_xlabel("peak memory of training, 10⁹ bytes")
-    finding(ax, title)
-    return fig
-
-
 def sizes_in_words(table: pd.DataFrame, column: str, digits: int = 2) -> str:
     """Mean over seeds of ``column`` at the fewest and at the most samples, method by method, for alternative text."""
     words = []
@@ -274,39 +165,15 @@ def cohorts(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
     ----------
     table : of the experiment ``cohorts``. A line for 128 components has n − 1 where there are no more.
     """
-    fig, axes = plt.subplots(1, 2, figsize=(13, 5))
+    fig, axes = plt.subplots(1, 2, figsize=(11.5, 5))
     lines = _by_method(table)
-    for ax, column in zip(axes, ("held_out", "cohort"), strict=True):
-        _over_samples(ax, lines, "n_train", column)
+    for ax, column, apart in zip(axes, ("held_out", "cohort"), (1.0, 1.04), strict=True):
+        _over_samples(ax, lines, "n_train", column, apart)  # equally good: dots side by side, or one hides the rest
         _numbers_of_samples(ax, table, "samples")
     axes[0].set_ylabel("held-out variance explained")
     axes[1].set_ylabel("nearest training sample\nis of the same cohort")
-    for ax, title in zip(axes, titles, strict=True):
-        label_lines(ax, gap=0.03)
-        finding(ax, title)
-    return fig
-
-
-def normals(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
-    """Normal tissue and tumours of the same organs, told apart by the nearest training sample; pooled over seeds.
-
-    Parameters
-    ----------
-    table : of the experiment ``cohorts``; a seed holds out two or three normal samples, so only their sum says much.
-    """
-    fig, axes = plt.subplots(1, 2, figsize=(13, 5))
-    first = table.drop_duplicates(["seed", "n_train"])
-    for ax, column, kind in zip(axes, ("normals", "tumours"), ("normal", "tumour"), strict=True):
-        asked = int(first.loc[first["n_train"] == first["n_train"].max(), f"n_{column}"].sum())
-        for name, rows in _by_method(table).items():
-            sums = rows.assign(found=rows[column] * rows[f"n_{column}"]).groupby("n_train")[["found", f"n_{column}"]]
-            share = sums.sum()["found"] / sums.sum()[f"n_{column}"]
-            ax.plot(share.index, share, marker="o", **_look(name), label=name)
-        ax.set_ylim(-0.03, 1.03)
-        _numbers_of_samples(ax, table, "samples")
-        ax.set_ylabel(f"of {asked} held-out {kind} samples,\nnearest training sample is {kind}")
-        label_lines(ax, gap=0.03)
-    for ax, title in zip(axes, titles, strict=True):
+    for ax, title, gap in zip(axes, titles, (0.03, 0.09), strict=True):
+        label_lines(ax, gap=gap)
         finding(ax, title)
     return fig
 
@@ -318,32 +185,18 @@ def toy_by_cells(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
     ----------
     table : of the experiment ``geneex_toy_samples``.
     """
-    fig, axes = plt.subplots(1, 2, figsize=(13, 5))
+    fig, axes = plt.subplots(1, 2, figsize=(11.5, 5))
     named = {name: rows for name, rows in _by_method(table).items() if "untrained" not in name}  # below zero
     for ax, wide in zip(axes, (False, True), strict=True):
         _over_samples(ax, {n: rows for n, rows in named.items() if ("128" in n) is wide}, "n_cells", "held_out")
         _numbers_of_samples(ax, table, "cells")
-        for method, name in (("oracle", "told the program"), ("oracle_depth", "and the depth")):
-            level = table.loc[table["method"] == method, "held_out"].mean()
-            ends = [table["n_cells"].min(), table["n_cells"].max()]
-            ax.plot(ends, [level] * 2, color=BLACK, lw=1.2, ls="--", label=name)
+        for method, name in (("oracle", "oracle: program"), ("oracle_depth", "oracle: depth too")):
+            level = table[table["method"] == method].groupby("n_cells")["held_out"].mean()
+            ax.plot(level.index, level, color=BLACK, lw=1.2, ls="--", label=name)
         ax.set_ylabel("held-out variance explained")
         label_lines(ax, gap=0.03)
     for ax, title in zip(axes, titles, strict=True):
         finding(ax, title)
-    return fig
-
-
-def toy_programs(table: pd.DataFrame, title: str) -> Figure:
-    """ARI of k-means with the programs, on held-out cells, by number of training cells; a dot a seed."""
-    fig, ax = plt.subplots(figsize=(11, 5))
-    lines = {name: rows for name, rows in _by_method(table).items() if "PCA 3" not in name}
-    _over_samples(ax, lines, "n_cells", "ari")
-    _numbers_of_samples(ax, table, "cells")
-    ax.set_ylim(-0.05, 1.05)
-    ax.set_ylabel("adjusted Rand index")
-    label_lines(ax, gap=0.03)
-    finding(ax, title)
     return fig
 
 
@@ -354,7 +207,7 @@ def noise_and_depth(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
     ----------
     table : of the experiment ``geneex_toy_samples``; one dot a seed.
     """
-    fig, axes = plt.subplots(1, 2, figsize=(13, 4.8), sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(11.5, 4.8), sharey=True)
     last = table[table["n_cells"] == table["n_cells"].max()]
     rows = {name: part for name, part in _by_method(last).items() if "untrained" not in name}
     rows = dict(sorted(rows.items(), key=lambda item: item[1]["n_latent"].iloc[0]))
@@ -364,7 +217,7 @@ def noise_and_depth(table: pd.DataFrame, titles: tuple[str, str]) -> Figure:
             ax.plot(part[column], heights, "o", color=_look(name)["color"], ms=8, alpha=0.85)
             middle = part[column].mean()
             ax.annotate(
-                f"{middle:.3f}" if column == "noise" else f"{middle:.2f}",
+                f"{middle:.3f}" if column == "noise" else f"{round(middle, 2) + 0.0:.2f}",  # no −0.00
                 (part[column].max(), place),
                 xytext=(10, 0),
                 textcoords="offset points",
@@ -412,12 +265,13 @@ def _look(name: str) -> dict[str, Any]:
     return {"color": colour, "ls": {2: ":", 3: "-.", 10: "-."}.get(size, "-")}
 
 
-def _over_samples(ax: Axes, lines: Mapping[str, pd.DataFrame], x: str, column: str) -> None:
-    """One line a method through the means, one dot a seed."""
-    for name, rows in lines.items():
+def _over_samples(ax: Axes, lines: Mapping[str, pd.DataFrame], x: str, column: str, apart: float = 1.0) -> None:
+    """One line a method through the means, one dot a seed; its dots ``apart`` times farther right than the last's."""
+    for place, (name, rows) in enumerate(lines.items()):
+        shift = apart ** (place - (len(lines) - 1) / 2)
         mean = rows.groupby(x)[column].mean()
         look = _look(name)
-        ax.plot(rows[x], rows[column], "o", color=look["color"], alpha=0.35, ms=5)
+        ax.plot(rows[x] * shift, rows[column], "o", color=look["color"], alpha=0.35, ms=5)
         if len(mean) > 1:
             ax.plot(mean.index, mean, **look, label=name)
         else:  # a single number of samples: no line to draw
