@@ -272,7 +272,7 @@ def where_the_gap_sits(x: ArrayLike, gap: ArrayLike, true_curve: ArrayLike, lear
     sizes = np.interp(gap[order], [0.1, 1, 10], [22, 40, 130])  # a large gap is seen without its colour, too
     points = ax.scatter(
         x[order, 0], x[order, 1], c=gap[order], s=sizes, cmap="viridis", norm="log", vmin=1e-3, zorder=2,
-        edgecolors=np.where(gap[order] > 1, "black", "none"), linewidths=0.8,
+        edgecolors=["black" if value > 1 else "none" for value in gap[order]], linewidths=0.8,
     )  # fmt: skip
     fig.colorbar(points, ax=ax, label="gap, nats (colour and size of a cell)", extend="min")
     ax.text(0, 0.05, "grey: where the\ncells came from", color=COLOUR["reference"], ha="center", size=12)
