@@ -50,7 +50,9 @@ def test_error_against_width_has_a_tick_for_every_width():
     table = pd.DataFrame({"autoencoder": [0.5, 0.2], "pca": [0.6, 0.3], "tail": [0.6, 0.31]}, index=[1, 4])
     fig = figures.width_against_error({"left": table, "right": table}, {"left": 0.1, "right": 0.1})
     assert list(fig.axes[0].get_xticks()) == [1, 4]
-    assert {"PCA, held out", "autoencoder", "noise"} <= set(words(fig.axes[1].texts))
+    assert {"PCA, held out", "autoencoder", "noise"} <= set(words(fig.axes[1].get_legend().get_texts()))
+    marks = {line.get_label(): (line.get_marker(), line.get_linestyle()) for line in fig.axes[1].get_lines()}
+    assert len(set(marks.values())) == len(marks) == 4  # told apart without colour
 
 
 def test_a_crowd_is_thinned_to_what_is_drawn_and_keeps_its_colours():

@@ -10,7 +10,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib import patheffects
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
@@ -148,22 +147,16 @@ def width_against_error(panels: Mapping[str, pd.DataFrame], floors: Mapping[str,
     fig, row = plt.subplots(1, len(panels), figsize=(10.5, 4.5), sharey=True, squeeze=False)
     highest = max(float(table.to_numpy().max()) for table in panels.values())
     for ax, (title, table) in zip(row[0], panels.items(), strict=True):
-        ax.axhline(floors[title], color=COLOUR["reference"], ls=":", lw=1.4)
-        ax.plot(table.index, table["tail"], color=COLOUR["truth"], lw=1.2, ls="--")
-        ax.plot(table.index, table["pca"], "s", ms=9, color=COLOUR["pca"])
-        ax.plot(table.index, table["autoencoder"], "o-", color=COLOUR["model"])
+        ax.plot(table.index, table["pca"], "s", ms=9, color=COLOUR["pca"], label="PCA, held out")
+        ax.plot(table.index, table["tail"], color=COLOUR["truth"], lw=1.2, ls="--", label="its eigenvalue tail")
+        ax.plot(table.index, table["autoencoder"], "o-", color=COLOUR["model"], label="autoencoder")
+        ax.axhline(floors[title], color=COLOUR["reference"], ls=":", lw=1.4, label="noise")
         ax.set(xlabel="width of the code L", xticks=list(table.index), ylim=(0, 1.08 * highest))
         finding(ax, title)
     left, right = row[0][0], row[0][-1]
     left.set_ylabel("held-out error, share of variance")
-    _key(right, {"PCA, held out": "pca", "its eigenvalue tail": "truth", "autoencoder": "model", "noise": "reference"})
+    right.legend(loc="upper right", labelcolor="linecolor")  # where these curves are low
     return fig
-
-
-def _key(ax: Axes, names: Mapping[str, str]) -> None:
-    """Names in their colours, one below the other, in the upper right corner, where these curves are low."""
-    for place, (name, colour) in enumerate(names.items()):
-        ax.text(0.98, 0.97 - 0.085 * place, name, color=COLOUR[colour], transform=ax.transAxes, ha="right", va="top")
 
 
 def one_gene_cleaned(angle: ArrayLike, noisy: ArrayLike, clean: ArrayLike, outputs: Mapping[str, ArrayLike]) -> Figure:

@@ -70,12 +70,14 @@ def one_number_for_two(
     fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.9), width_ratios=(1, 1.2))
     _crowd(left, np.asarray(x))
     _line(left, np.asarray(curve))
+    for name, place in (("smallest z", 0), ("largest z", -1)):
+        left.annotate(name, np.asarray(curve)[place], (5, 3), textcoords="offset points")
     left.set_ylabel("second number of x")
     finding(left, f"A line that folds keeps {explained:.0%} of a plane's variance")
     _noise(right, sigma, measured, linear)
     worse = np.asarray(measured) < np.asarray(linear)
-    at = f" of {np.asarray(sigma)[worse][0]:g}" if worse.any() else ""
-    finding(right, f"Noise{at} on the code, and the straight line is ahead")
+    by = f"By a noise of {np.asarray(sigma)[worse][0]:g} on the code" if worse.any() else "At none of these noises"
+    finding(right, f"{by} the straight line is ahead")
     label_lines(right, gap=0.025)
     return fig
 

@@ -33,7 +33,7 @@ def by_minibatch(histories: Mapping[int, pd.DataFrame], n_cells: int) -> Figure:
     for ax in (left, right):
         ax.set_xticks([1, 10, 100], ["1", "10", "100"])
     finding(left, "Epoch by epoch, small minibatches learn faster")
-    finding(right, "Step by step all are alike: small ones take more steps")
+    finding(right, "After as many steps all end alike")
     return fig
 
 
