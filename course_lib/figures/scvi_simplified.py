@@ -135,7 +135,7 @@ def shrunk_residual(
     right.set(xscale="log", xlabel="mean μ (log scale)", ylabel="share of the residual, θ/(θ+μ)", ylim=(0, 1.05))
     finding(left, "Overdispersion shrinks the residual")
     finding(right, "and the more, the more μ exceeds θ")
-    label_lines(left)
+    label_lines(left, gap=0.03)
     return fig, (
         f"Left: slope of log NB in log μ against the residual at μ = {mu:g}, lines through zero. At a "
         f"residual of {x[-1] - mu:g}, {'; '.join(told)}. Right: the share θ/(θ+μ) falls from one as μ passes θ."
@@ -175,10 +175,10 @@ _NOT_IN_THE_VAE = ("log", "rho", "library", "mu", "theta", "out")
 
 def model_as_a_graph() -> tuple[Figure, str]:
     """Simplified scVI with the code's names; heavy boxes are what the VAE of notebook 04 does not have."""
-    fig, ax = empty_panel(11.6, 5.0)
+    fig, ax = empty_panel(11.6, 4.4)
     boxes_and_arrows(ax, _BOXES, _EDGES, _SIDES, heavy=_NOT_IN_THE_VAE, fontsize=14)
     ax.text(0.03, 0.93, "heavy: not in the VAE", fontsize=13.5, weight="bold", va="center")
-    ax.text(0.03, 0.855, "blue: computed   grey: hidden layers   orange: draw   purple: parameter", fontsize=13.5,
+    ax.text(0.03, 0.855, "black: data   grey: hidden layers   blue: computed   orange: draw   purple: parameter", fontsize=13.5,
             va="center")  # fmt: skip
     return fig, (
         "Simplified scVI as a graph. x becomes log1p(x) and enters the encoder, which gives q(z∣x); a draw of z enters "
@@ -278,7 +278,7 @@ def zeros(data: CountMoments, replicas: Mapping[str, CountMoments], odd: np.ndar
     for ax, (key, made) in zip(axes, replicas.items(), strict=True):
         name, colour = LIKELIHOODS[key]
         gap = made.zero_fraction - data.zero_fraction
-        for mask, shade, label in ((odd, COLOUR["wrong"], "odd genes"), (~odd, colour, "all others")):
+        for mask, shade, label in ((odd, GREY, "odd genes"), (~odd, colour, "all others")):
             ax.scatter(mean[mask], gap[mask], s=8, color=shade, alpha=0.6, rasterized=True, label=label)
         ax.axhline(0, color=BLACK, lw=1.2, ls="--")
         ax.set(xscale="log", xlabel="mean count (log scale)")
