@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drawn import legend, lines, title, untidy, words
+from drawn import legend, lines, points, title, untidy, words
 
+from course_lib.analysis.counting_noise import CountMoments
 from course_lib.data.promoter import Trace
 from course_lib.figures import scvi_simplified as draw
 from course_lib.models.scvi_simplified import SimplifiedSCVI
@@ -31,23 +32,6 @@ def test_gamma_poisson_tells_the_gap_between_simulation_and_integral():
     assert "probability 0.400, under the Poisson of the same mean 0.100" in alt
 
 
-def test_nb_family_names_every_curve_and_the_last_variance():
-    mean = np.array([1.0, 100.0])
-    fig, alt = draw.nb_family(np.arange(3), dict.fromkeys("ab", np.ones(3)), mean, {"a": mean, "b": 2 * mean})
-    assert set(lines(fig.axes[0])) == {"a", "b"}
-    assert (fig.axes[1].get_xscale(), fig.axes[1].get_yscale()) == ("log", "log")
-    assert "at a mean of 100 it is a: 100, b: 200" in alt
-
-
-def test_rounding_is_logarithmic_and_an_exact_result_still_has_a_place():
-    theta = np.array([1.0, 1e6])
-    fig, alt = draw.rounding(theta, {"textbook": np.array([0.0, 0.77]), "ours": np.array([0.0, 1e-7])})
-    ax = fig.axes[0]
-    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert (lines(ax)["textbook"].get_ydata() > 0).all()
-    assert "textbook: 0.77; ours: 1e-07" in alt
-
-
 def test_loss_terms_have_a_panel_each_and_mark_the_epoch_kept():
     history = pd.DataFrame(
         {"train_reconstruction": [900.0, 600], "validation_reconstruction": [800.0, 700],
@@ -61,28 +45,44 @@ def test_loss_terms_have_a_panel_each_and_mark_the_epoch_kept():
     assert "from 800 to 700 nats" in alt
 
 
-def test_the_latent_space_is_drawn_once_for_each_picture_with_every_type_named():
+def test_the_latent_space_is_drawn_once_for_each_space_with_every_type_named():
     labels = np.array(["B cells", "NK cells", "NK cells"])
-    fig, alt = draw.latent_space(
-        [("PCA", RNG.normal(size=(3, 2))), ("UMAP", RNG.normal(size=(3, 2)))], labels, {"z": 0.9}
-    )
-    assert len(fig.axes) == 2
+    pictures = {"z": RNG.normal(size=(3, 2)), "log values": RNG.normal(size=(3, 2))}
+    fig, alt = draw.latent_space(pictures, labels, {"z": 0.9, "log values": 0.8})
+    assert [title(ax) for ax in fig.axes] == [
+        "z: neighbours name 0.900 of held-out cells rightly",
+        "log values: neighbours name 0.800 of held-out cells rightly",
+    ]
+    np.testing.assert_allclose(sorted(fig.axes[0].collections[0].get_offsets()[:, 0]), sorted(pictures["z"][:, 0]))
     assert legend(fig.axes[1]) == ["NK cells", "B cells"]
-    assert "z 0.900" in alt
+    assert "z 0.900, log values 0.800" in alt
+
+
+def moments(mean, variance=(1.0,), zero_fraction=(0.0,)):
+    """Counts of genes with these means, variances and zeros."""
+    return CountMoments(np.ones(2), np.ones(1), np.array(mean), np.array(variance), np.array(zero_fraction))
 
 
 def test_mean_variance_tells_the_ratio_over_common_genes_alone():
-    mean, variance = np.array([0.1, 1.0, 2.0]), np.array([9.0, 2.0, 4.0])
-    fig, alt = draw.mean_variance((mean, variance), {"poisson": (mean, variance / 2), "nb": (mean, variance * 1.5)})
+    mean, variance = [0.1, 1.0, 2.0], np.array([9.0, 2.0, 4.0])
+    replicas = {"poisson": moments(mean, variance / 2), "nb": moments(mean, variance * 1.5)}
+    fig, alt = draw.mean_variance(moments(mean, variance), replicas)
+    data, replica = points(fig.axes[1])
+    np.testing.assert_allclose(data[:, 1], [90, 2, 2])
+    np.testing.assert_allclose(replica[:, 1], [135, 3, 3])
     assert "2 genes with mean above one half: Poisson 0.50, NB 1.50" in alt
     assert title(fig.axes[0]) == "Poisson: common genes get 0.50 of their variance"
 
 
 def test_zeros_are_replica_minus_data():
-    mean, seen = np.array([0.1, 1.0]), np.array([0.9, 0.4])
-    fig, alt = draw.zeros(mean, seen, {"poisson": np.array([0.9, 0.35]), "nb": np.array([0.8, 0.42])})
-    np.testing.assert_allclose(fig.axes[0].collections[0].get_offsets()[:, 1], [0, -0.05])
-    assert "Poisson -0.050, NB +0.020" in alt
+    mean, odd = [0.1, 1.0], np.array([True, False])
+    data = moments(mean, zero_fraction=[0.9, 0.4])
+    made = {"poisson": [0.9, 0.35], "nb": [0.8, 0.42]}
+    fig, alt = draw.zeros(data, {name: moments(mean, zero_fraction=zeros) for name, zeros in made.items()}, odd)
+    of_odd, of_others = points(fig.axes[0])[:2]
+    np.testing.assert_allclose([*of_odd[:, 1], *of_others[:, 1]], [0, -0.05])
+    assert title(fig.axes[1]) == "NB: too many zeros in common genes, +0.020; overall −0.0400"
+    assert "Poisson -0.050 and -0.0250, NB +0.020 and -0.0400" in alt
 
 
 def test_dispersions_name_the_genes_asked_for():
@@ -103,16 +103,16 @@ def test_likelihood_differences_draw_every_seed_the_live_one_and_the_parts():
     assert "x 10 or more: -83.0" in alt
 
 
-def test_depth_from_latent_draws_a_panel_for_each_model():
-    log_library = np.log(np.array([300.0, 500, 900]))
-    fig, alt = draw.depth_from_latent(
-        log_library, {"ℓ observed": log_library * 0 + 6, "no ℓ": log_library}, {"ℓ observed": 0.26, "no ℓ": 0.73}
-    )
-    drawn = fig.axes[1].collections[0].get_offsets()
-    np.testing.assert_allclose(drawn, np.array([[300, 300], [500, 500], [900, 900]]))
-    assert [title(ax) for ax in fig.axes] == ["ℓ observed: z tells 0.26 of log ℓ", "no ℓ: z tells 0.73 of log ℓ"]
-    assert "3 held-out cells" in alt
-    assert "ℓ observed 0.26, no ℓ 0.73" in alt
+def test_sources_of_difference_have_a_panel_for_each_data_set_and_bars_that_are_its_parts():
+    scores = {
+        "one": {"difference": -20.0, "low": -25.0, "high": -15.0}, "two": {"difference": 3.0, "low": 1.0, "high": 5.0},
+    }  # fmt: skip
+    parts = {"one": {"0": -5.0, "1 or more": -15.0}, "two": {"0": 4.0, "1 or more": -1.0}}
+    fig, alt = draw.sources_of_difference(scores, parts)
+    assert [title(ax) for ax in fig.axes] == ["one: −20 [−25, −15] nats per cell", "two: 3 [1, 5] nats per cell"]
+    assert [bar.get_width() for bar in fig.axes[1].patches] == [4.0, -1.0]
+    assert words(fig.axes[0].texts) == ["−5", "−15"]
+    assert "two 3.0 [1.0, 5.0], by size x 0: +4.0, x 1 or more: -1.0" in alt
 
 
 def test_bursts_draw_promoter_mrna_and_three_distributions_and_tell_how_far_apart_two_of_them_are():

@@ -3,20 +3,22 @@
 Axes: N cells, G genes, L latent dimensions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from course_lib.analysis.counting_noise import CountMoments
 from course_lib.data.promoter import Trace
 from course_lib.figures.cell_types import key_of_kinds, scatter_kinds
 from course_lib.figures.graphs import Box, Edge, Sides, boxes_and_arrows, empty_panel
-from course_lib.figures.style import BLACK, CATEGORIES, COLOUR, GREY, finding, label_lines
+from course_lib.figures.style import BLACK, COLOUR, GREY, finding, label_lines
 
-TICKS = (200, 500, 1_000, 2_000)  # library sizes
 COMMON = 0.5  # a gene is called common from this mean count on
 LIKELIHOODS = {"poisson": ("Poisson", COLOUR["other"]), "nb": ("NB", COLOUR["model"])}  # name, colour
 
@@ -103,41 +105,6 @@ def bursts(
     )
 
 
-def nb_family(x: np.ndarray, pmfs: Mapping[str, np.ndarray], mean: np.ndarray, variances: Mapping[str, np.ndarray]) -> \
-        tuple[Figure, str]:  # fmt: skip
-    """Left: pmfs of equal mean. Right: variance against mean. One colour for each θ; the last one is the Poisson."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.5))
-    colours = [*CATEGORIES[: len(pmfs) - 1], BLACK]
-    for (name, pmf), colour in zip(pmfs.items(), colours, strict=True):
-        left.plot(x, pmf, "o-", ms=4, lw=1.3, color=colour, label=name)
-    left.set(xlabel="count x", ylabel="probability", ylim=(0, None), xticks=range(0, int(x[-1]) + 1, 5))
-    left.legend(loc="upper right")
-    finding(left, "One mean, four shapes")
-    for (name, variance), colour in zip(variances.items(), colours, strict=True):
-        right.loglog(mean, variance, color=colour, label=name)
-    right.set(xlabel="mean μ (log scale)", ylabel="variance μ + μ²/θ (log scale)")
-    finding(right, "Far below μ = θ an NB is nearly Poisson")
-    label_lines(right)
-    told = ", ".join(f"{name}: {variance[-1]:,.0f}" for name, variance in variances.items())
-    return fig, (
-        f"Left: probabilities of counts with equal means, from skewed at small θ to the Poisson's bell. Right: "
-        f"variance against mean; at a mean of {mean[-1]:g} it is {told}."
-    )
-
-
-def rounding(theta: np.ndarray, errors: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
-    """Absolute error of log NB in single precision against θ, one line for each way to compute it."""
-    fig, ax = plt.subplots()
-    floor = 1e-9
-    for (name, error), colour in zip(errors.items(), (COLOUR["wrong"], COLOUR["model"]), strict=True):
-        ax.loglog(theta, np.maximum(error, floor), color=colour, label=name)
-    ax.set(xlabel="inverse dispersion θ (log scale)", ylabel="error, nats (log scale)", ylim=(floor / 2, 30))
-    finding(ax, "The textbook formula drowns in its own terms as θ grows")
-    label_lines(ax)
-    told = "; ".join(f"{name}: {error.max():.2g}" for name, error in errors.items())
-    return fig, f"Error of log NB in single precision against θ, {theta[0]:g} to {theta[-1]:g}. Largest errors: {told}."
-
-
 def shrunk_residual(
     x: np.ndarray, mu: float, slopes: Mapping[float, np.ndarray], means: np.ndarray
 ) -> tuple[Figure, str]:
@@ -168,7 +135,7 @@ def shrunk_residual(
     right.set(xscale="log", xlabel="mean μ (log scale)", ylabel="share of the residual, θ/(θ+μ)", ylim=(0, 1.05))
     finding(left, "Overdispersion shrinks the residual")
     finding(right, "and the more, the more μ exceeds θ")
-    label_lines(left)
+    label_lines(left, gap=0.03)
     return fig, (
         f"Left: slope of log NB in log μ against the residual at μ = {mu:g}, lines through zero. At a "
         f"residual of {x[-1] - mu:g}, {'; '.join(told)}. Right: the share θ/(θ+μ) falls from one as μ passes θ."
@@ -208,10 +175,10 @@ _NOT_IN_THE_VAE = ("log", "rho", "library", "mu", "theta", "out")
 
 def model_as_a_graph() -> tuple[Figure, str]:
     """Simplified scVI with the code's names; heavy boxes are what the VAE of notebook 04 does not have."""
-    fig, ax = empty_panel(11.6, 5.0)
+    fig, ax = empty_panel(11.6, 4.4)
     boxes_and_arrows(ax, _BOXES, _EDGES, _SIDES, heavy=_NOT_IN_THE_VAE, fontsize=14)
     ax.text(0.03, 0.93, "heavy: not in the VAE", fontsize=13.5, weight="bold", va="center")
-    ax.text(0.03, 0.855, "blue: computed   grey: hidden layers   orange: draw   purple: parameter", fontsize=13.5,
+    ax.text(0.03, 0.855, "black: data   grey: hidden layers   blue: computed   orange: draw   purple: parameter", fontsize=13.5,
             va="center")  # fmt: skip
     return fig, (
         "Simplified scVI as a graph. x becomes log1p(x) and enters the encoder, which gives q(z∣x); a draw of z enters "
@@ -249,42 +216,45 @@ def loss_terms(history: pd.DataFrame, kept: int) -> tuple[Figure, str]:
 
 
 def latent_space(
-    panels: Sequence[tuple[str, np.ndarray]], labels: np.ndarray, accuracy: Mapping[str, float]
+    pictures: Mapping[str, np.ndarray], labels: np.ndarray, accuracy: Mapping[str, float]
 ) -> tuple[Figure, str]:
-    """Two-dimensional pictures of the latent space, coloured by cell type, side by side.  (N, 2) each."""
-    fig, axes = plt.subplots(1, len(panels), figsize=(12.5, 4.8))
-    for ax, (title, points) in zip(axes, panels, strict=True):
+    """The first two principal components of each space, coloured by cell type, side by side.
+
+    Parameters
+    ----------
+    pictures : name of the space → (N, 2).   labels : (N,).   accuracy : of labels named by neighbours in that space.
+    """
+    fig, axes = plt.subplots(1, len(pictures), figsize=(12.5, 4.8))
+    for ax, (name, points) in zip(axes, pictures.items(), strict=True):
         scatter_kinds(ax, points, labels)
-        ax.set(xticks=[], yticks=[], xlabel=f"{title} 1", ylabel=f"{title} 2")
-        finding(ax, f"{title} of the ten latent dimensions")
+        ax.set(xticks=[], yticks=[], xlabel="principal component 1", ylabel="principal component 2")
+        finding(ax, f"{name}: neighbours name {accuracy[name]:.3f} of held-out cells rightly")
     key_of_kinds(axes[-1], labels)
     told = ", ".join(f"{name} {score:.3f}" for name, score in accuracy.items())
     return fig, (
-        f"The latent space of {len(labels):,} cells as {' and '.join(title for title, _ in panels)}, coloured by "
-        f"{len(np.unique(labels))} cell types, most of them in clouds of their own. Label accuracy: {told}."
+        f"First two principal components of {' and of '.join(pictures)}, {len(labels):,} cells coloured by "
+        f"{len(np.unique(labels))} types, most of them in clouds of their own. Held-out cells named rightly: {told}."
     )
 
 
-def mean_variance(
-    data: tuple[np.ndarray, np.ndarray], replicas: Mapping[str, tuple[np.ndarray, np.ndarray]]
-) -> tuple[Figure, str]:
+def mean_variance(data: CountMoments, replicas: Mapping[str, CountMoments]) -> tuple[Figure, str]:
     """Variance over mean against the mean, a dot for each gene: the data, and each model's replica on top of it.
 
     The titles tell the median ratio of variances over the common genes.
     """
     fig, axes = plt.subplots(1, len(replicas), figsize=(11.5, 4.6), sharex=True, sharey=True)
-    mean, variance = data
     told = []
-    high = mean >= COMMON
-    for ax, (key, (m, v)) in zip(axes, replicas.items(), strict=True):
+    high = data.mean >= COMMON
+    for ax, (key, made) in zip(axes, replicas.items(), strict=True):
         name, colour = LIKELIHOODS[key]
-        seen, made = mean > 0, m > 0
-        ax.scatter(mean[seen], variance[seen] / mean[seen], s=8, color=GREY, alpha=0.6, rasterized=True, label="data")
-        ax.scatter(m[made], v[made] / m[made], s=8, color=colour, alpha=0.6, rasterized=True, label=f"{name} replica")
+        for part, shade, label in ((data, GREY, "data"), (made, colour, f"{name} replica")):
+            seen = part.mean > 0
+            y = part.variance[seen] / part.mean[seen]
+            ax.scatter(part.mean[seen], y, s=8, color=shade, alpha=0.6, rasterized=True, label=label)
         ax.axhline(1, color=BLACK, lw=1.2, ls="--")
         ax.set(xscale="log", yscale="log", xlabel="mean count (log scale)")
         ax.legend(loc="upper left", markerscale=2.5, handletextpad=0.2)
-        ratio = np.median(v[high] / variance[high])
+        ratio = np.median(made.variance[high] / data.variance[high])
         told.append(f"{name} {ratio:.2f}")
         finding(ax, f"{name}: common genes get {ratio:.2f} of their variance")
     axes[0].set_ylabel("variance ÷ mean (log scale)")
@@ -294,26 +264,35 @@ def mean_variance(
     )
 
 
-def zeros(mean: np.ndarray, observed: np.ndarray, replicas: Mapping[str, np.ndarray]) -> tuple[Figure, str]:
-    """Zero fraction of the replica minus that of the data, against the mean count, a dot for each gene."""
-    fig, axes = plt.subplots(1, len(replicas), figsize=(11.5, 4.4), sharex=True, sharey=True)
-    told = []
-    for ax, (key, fraction) in zip(axes, replicas.items(), strict=True):
+def zeros(data: CountMoments, replicas: Mapping[str, CountMoments], odd: np.ndarray) -> tuple[Figure, str]:
+    """Zero fraction of the replica minus that of the data, against the mean count, a dot for each gene.
+
+    The titles tell the gap over the common genes, and over all entries: each gene counts as much as any other there.
+
+    Parameters
+    ----------
+    odd : (G,) genes of which one or two cells hold far more than any other.
+    """
+    fig, axes = plt.subplots(1, len(replicas), figsize=(11.5, 4.8), sharex=True, sharey=True)
+    mean, told = data.mean, []
+    for ax, (key, made) in zip(axes, replicas.items(), strict=True):
         name, colour = LIKELIHOODS[key]
-        gap = fraction - observed
-        ax.scatter(mean, gap, s=8, color=colour, alpha=0.6, rasterized=True)
+        gap = made.zero_fraction - data.zero_fraction
+        for mask, shade, label in ((odd, GREY, "odd genes"), (~odd, colour, "all others")):
+            ax.scatter(mean[mask], gap[mask], s=8, color=shade, alpha=0.6, rasterized=True, label=label)
         ax.axhline(0, color=BLACK, lw=1.2, ls="--")
         ax.set(xscale="log", xlabel="mean count (log scale)")
-        lacking = gap[mean >= COMMON].mean()
-        told.append(f"{name} {lacking:+.3f}")
         ax.axvspan(COMMON, 1.5 * mean.max(), color=GREY, alpha=0.12, lw=0)
-        ax.text(0.98, 0.98, "common genes", transform=ax.transAxes, ha="right", va="top", fontsize=11)
-        few = "few" if lacking < 0 else "many"
-        finding(ax, f"{name}: too {few} zeros, {lacking:+.3f}".replace("-", "−"))
+        ax.text(0.98, 0.02, "common genes", transform=ax.transAxes, ha="right", va="bottom", fontsize=11)
+        ax.legend(loc="upper left", markerscale=2.5, handletextpad=0.2)
+        common, overall = gap[mean >= COMMON].mean(), gap.mean()
+        told.append(f"{name} {common:+.3f} and {overall:+.4f}")
+        few = "few" if common < 0 else "many"
+        finding(ax, f"{name}: too {few} zeros in common genes, {common:+.3f}; overall {overall:+.4f}".replace("-", "−"))
     axes[0].set_ylabel("zero fraction:\nreplica minus data")
     return fig, (
         "Zero fraction of replicas minus that of held-out data against mean count, genes scattered around zero. Mean "
-        f"gap over the genes with mean above one half: {', '.join(told)}."
+        f"gap over the genes with mean above one half, and over all genes: {', '.join(told)}."
     )
 
 
@@ -363,7 +342,7 @@ def likelihood_differences(
     ax.set(ylim=(len(rows) - 0.4, -0.6), xlabel="Poisson minus NB, nats per held-out cell")
     finding(ax, "Held-out cells prefer the NB, in every seed")
     bars = right.barh(range(len(by_count)), [*by_count.values()], color=COLOUR["highlight"], height=0.6)
-    right.bar_label(bars, [f"{part:+.0f}".replace("-", "−") for part in by_count.values()], padding=4, fontsize=12)
+    _signed(right, bars, by_count)
     right.axvline(0, color=BLACK, lw=1.2)
     right.set_yticks(range(len(by_count)), [*by_count])
     right.set(ylim=(len(by_count) - 0.4, -0.6), xlabel="part of it, nats per cell", ylabel="size of the count x")
@@ -377,23 +356,33 @@ def likelihood_differences(
     )
 
 
-def depth_from_latent(
-    log_library: np.ndarray, predicted: Mapping[str, np.ndarray], explained: Mapping[str, float]
+def sources_of_difference(
+    scores: Mapping[str, Mapping[str, float]], parts: Mapping[str, Mapping[str, float]]
 ) -> tuple[Figure, str]:
-    """What a line through z says of log ℓ, against log ℓ itself, a dot for each cell.  (N,) natural logarithms."""
-    fig, axes = plt.subplots(1, len(predicted), figsize=(11.5, 4.8), sharex=True, sharey=True)
-    colours = (COLOUR["model"], COLOUR["wrong"])
-    for ax, (name, values), colour in zip(axes, predicted.items(), colours, strict=True):
-        ax.scatter(np.exp(log_library), np.exp(values), s=14, color=colour, alpha=0.6, rasterized=True)
-        ax.plot(*[[np.exp(log_library.min()), np.exp(log_library.max())]] * 2, color=BLACK, lw=1.2, ls="--")
-        ax.set(xscale="log", yscale="log", xlabel="library size ℓ of the cell")
-        ax.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
-        ax.set_yticks(TICKS, [f"{tick:,}" for tick in TICKS])
-        ax.minorticks_off()
-        finding(ax, f"{name}: z tells {explained[name]:.2f} of log ℓ")
-    axes[0].set_ylabel("ℓ as told by z")
-    told = ", ".join(f"{name} {score:.2f}" for name, score in explained.items())
-    return fig, (
-        f"Library size predicted from z against the true one, {len(log_library)} held-out cells of one type, both axes "
-        f"logarithmic. Share of the variance of log ℓ that z explains linearly: {told}."
-    )
+    """Which counts Poisson minus NB comes from, a panel for each data set, titled with the whole difference.
+
+    Parameters
+    ----------
+    scores : data set → ``difference``, ``low``, ``high``, nats per held-out cell.
+    parts : data set → size of the count → its part of the difference, nats per cell.
+    """
+    fig, axes = plt.subplots(1, len(scores), figsize=(11.8, 4.4), sharex=True, sharey=True)
+    told = []
+    for ax, (name, score), by_count in zip(axes, scores.items(), parts.values(), strict=True):
+        bars = ax.barh(range(len(by_count)), [*by_count.values()], color=COLOUR["highlight"], height=0.6)
+        _signed(ax, bars, by_count)
+        ax.axvline(0, color=BLACK, lw=1.2)
+        ax.set_yticks(range(len(by_count)), [*by_count])
+        ax.set(ylim=(len(by_count) - 0.4, -0.6), xlabel="part of Poisson minus NB, nats per cell")
+        ax.margins(x=0.25)
+        whole = f"{score['difference']:.0f} [{score['low']:.0f}, {score['high']:.0f}]".replace("-", "−")
+        finding(ax, f"{name}: {whole} nats per cell")
+        share = ", ".join(f"x {size}: {part:+.1f}" for size, part in by_count.items())
+        told.append(f"{name} {score['difference']:.1f} [{score['low']:.1f}, {score['high']:.1f}], by size {share}")
+    axes[0].set_ylabel("size of the count x")
+    return fig, f"Poisson minus NB on held-out cells, nats per cell, and which counts it comes from. {'; '.join(told)}."
+
+
+def _signed(ax: Axes, bars: BarContainer, values: Mapping[str, float]) -> None:
+    """Write the value at the end of each bar, with its sign."""
+    ax.bar_label(bars, [f"{value:+.0f}".replace("-", "−") for value in values.values()], padding=4, fontsize=12)
