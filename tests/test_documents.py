@@ -12,7 +12,8 @@ from test_layers import LAYERS
 from test_makefile import phony_targets
 
 import course_lib
-from course_lib.tooling.files import ROOT
+from course_lib.tooling.document import Document
+from course_lib.tooling.files import ROOT, find_notebooks
 
 
 def text_of(name: str) -> str:
@@ -85,3 +86,19 @@ def test_the_container_makes_the_environment_and_says_that_it_is_untested():
     command = json.loads("\n".join(rest))["postCreateCommand"].split()
     assert command[0] == "make"
     assert command[1] in phony_targets()
+
+
+ROW = re.compile(r"\| \[[^\]]+\]\((notebooks/[^)]+\.ipynb)\) \|.*\| (\d+) \| (\d+) \|$", re.MULTILINE)
+MAP = {path: (int(read), int(run)) for path, read, run in ROW.findall(text_of("README.md"))}
+
+
+def test_the_map_holds_every_notebook_and_appendix():
+    assert sorted(MAP) == sorted(path.relative_to(ROOT).as_posix() for path in find_notebooks())
+
+
+@pytest.mark.parametrize("path", MAP)
+def test_the_map_has_the_minutes_that_the_notebook_says(path):
+    words = "\n".join(text for _, text in Document.read(ROOT / path).markdown)
+    stated = re.search(r"\*\*Minutes\*\* \| (\d+) to read.*?(\d+) to run", words)
+    assert stated is not None
+    assert MAP[path] == (int(stated.group(1)), int(stated.group(2)))
