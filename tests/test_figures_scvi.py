@@ -70,6 +70,11 @@ def test_two_starts_show_training_and_the_bound_after_it():
     assert dots(right) == [[1400.0, 1390.0], [1300.0, 1310.0]]
     assert [line.get_color() for line in right.get_lines()] == [lines(left)[n].get_color() for n in ("late", "early")]
     assert "at least 80 nats" in title(right)  # the smaller of 100 and 80, paired by seed
+    assert "2 epochs are too few" in title(left)  # 1,000 after two, the other 900 after one
+    assert {t.get_text(): t.get_position()[0] for t in right.texts} == {"late": 1390.0, "early": 1300.0}
+    late = pd.DataFrame({"train_loss": [950.0, 900.0]}, index=[1, 2])
+    fig, _ = draw.two_starts({"late": late, "early": run}, table, {"slow": "slowly"})
+    assert "takes 2 epochs" in title(fig.axes[0])
     assert "late 1,800 to 1,000" in alt
     assert "slowly: 1,395 from 0, 1,305 from the prior" in alt
 
@@ -114,6 +119,7 @@ def test_the_published_table_names_who_is_highest():
     fig, alt = draw.published(stored, ours)
     assert words(fig.axes[0].get_yticklabels()) == ["ours", "SIMLR", "scVI", "FA"]
     assert "SIMLR highest with ARI 0.80" in alt
+    assert [title(ax) for ax in fig.axes] == [f"{s}: SIMLR leads the published" for s in ("ARI", "NMI", "silhouette")]
     assert "ours: ARI 0.71, NMI 0.76" in alt
 
 

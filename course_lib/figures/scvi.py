@@ -184,19 +184,24 @@ def two_starts(
         for start, colour in zip(("zero", "prior"), colours.values(), strict=True):
             right.plot(part[start], [row] * len(part), "o", color=colour, alpha=0.6, mew=0, ms=10, ls="none")
         told.append(f"{words}: {part['zero'].median():,.0f} from 0, {part['prior'].median():,.0f} from the prior")
+    for name, start in zip(histories, ("zero", "prior"), strict=True):  # above the first row's dots
+        left_most = table.loc[(table["way"] == next(iter(ways))) & (table["start"] == start), "elbo"].min()
+        right.text(left_most, -0.12, name, color=colours[name], va="bottom", weight="bold")
     right.set_yticks(range(len(ways)), [*ways.values()])
     right.set_ylim(len(ways) - 0.5, -0.5)
     right.set_xlabel("−ELBO of test cells, nats per cell; a dot for each seed")
     right.margins(x=0.1)
     right.grid(axis="x")
-    finding(left, "From 0, the first epochs go into ℓ")
+    late, early = (history["train_loss"].to_numpy() for history in histories.values())
+    there = np.flatnonzero(late <= early[0])
+    takes = f"it takes {there[0] + 1} epochs" if len(there) else f"{len(late)} epochs are too few"
+    finding(left, f"From 0 {takes} to reach the other start's first")
     finding(right, f"After full training at least {min(gap.min() for gap in gaps):.0f} nats are still missing")
-    epochs = len(next(iter(histories.values())))
     ends = [
         f"{name} {h['train_loss'].iloc[0]:,.0f} to {h['train_loss'].iloc[-1]:,.0f}" for name, h in histories.items()
     ]
     return fig, (
-        f"−ELBO of the cortex from two starts of the library's head. Training cells, {epochs} epochs: "
+        f"−ELBO of the cortex from two starts of the library's head. Training cells, {len(late)} epochs: "
         f"{'; '.join(ends)}. "
         f"Test cells after full training, medians over seeds: {'; '.join(told)}."
     )
@@ -342,11 +347,10 @@ def published(table: pd.DataFrame, ours: pd.DataFrame) -> tuple[Figure, str]:
             ax.plot(stored, [row] * len(stored), "o", color=COLOUR["other"], mfc="none", mew=2, ms=9, ls="none")
         ax.set_xlabel(words)
         ax.grid(axis="x")
+        finding(ax, f"{words}: {table.loc[table[column].idxmax(), 'method']} leads the published")
     axes[0].set_yticks(range(len(order)), order)
     axes[0].set_ylim(len(order) - 0.4, -0.6)
-    finding(axes[0], "Published runs (rings) and ours (dots)")
-    finding(axes[1], "Dashed: the best published scVI")
-    finding(axes[2], "Runs of one method differ")
+    axes[1].set_xlabel(f"{measures['nmi']}\nrings: published; dots: run here; dashed: the best published scVI")
     median = ours.groupby("method", sort=False)[["ari", "nmi"]].median()
     told = [f"{method}: ARI {row['ari']:.2f}, NMI {row['nmi']:.2f}" for method, row in median.iterrows()]
     best = table.loc[table["ari"].idxmax()]
