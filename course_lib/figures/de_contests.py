@@ -32,15 +32,15 @@ WAYS: dict[Way, str] = {
 SETTINGS = {
     "easy": "easy",
     "fold": "fold 1.3",
-    "cells": "40 cells a group",
+    "cells": "40 cells",
     "batches": "batches unbalanced",
     "zeros": "zeros .9",
     "hard": "all of it",
 }
 FEW: tuple[Way, ...] = (("change", "means"), ("vanilla", "pairs"), ("wilcoxon", "cells"), ("wilcoxon_all", "cells"))
 MEASURES = {
-    "auc_any": "AUC for the genes changed at all",
-    "power": "power: found ÷ changed",
+    "auc_any": "AUC, ranked by p or z",
+    "power": "found ÷ changed",
     "fdp": "false ÷ called",
 }
 MARKERS = "os^D"
@@ -130,13 +130,14 @@ def _three_panels(
     what: str,
 ) -> tuple[Figure, str]:
     """AUC, power and false discoveries side by side; ``runs(measure)`` gives what a row and a series hold."""
-    fig, axes = plt.subplots(1, 3, figsize=(13, 1.9 + 0.21 * len(rows) * len(series)))
+    fig, axes = plt.subplots(1, 3, figsize=(10.5, 1.9 + 0.14 * len(rows) * len(series)))
     told = []
     for ax, (measure, label), title in zip(axes, MEASURES.items(), titles, strict=True):
         _dots(ax, rows, series, runs(measure))
         ax.set(xlabel=label, xlim=(0.38, 1.03) if measure == "auc_any" else (-0.04, 1.04))
         if ax is not axes[0]:
             ax.set_yticklabels([])
+            ax.set_xticks([0, 0.5, 1])
         finding(ax, title)
         for row in rows:
             medians = (f"{name} {_median(runs(measure)(row, name)):.2f}" for name in series)
@@ -163,7 +164,7 @@ def _dots(ax: Axes, rows: Sequence[str], series: Mapping[str, str], runs: Runs) 
         for number, (name, colour) in enumerate(series.items()):
             y, values = place + step * (number - (len(series) - 1) / 2), runs(row, name)
             jitter = np.linspace(-0.3, 0.3, len(values)) * step if len(values) > 1 else np.zeros(len(values))
-            ax.plot(values, y + jitter, MARKERS[number], color=colour, ms=4.5, alpha=0.7, label=f"{row}, {name}")
+            ax.plot(values, y + jitter, MARKERS[number], color=colour, ms=5, alpha=0.7, label=f"{row}, {name}")
             if len(values):
                 ax.plot([np.median(values)] * 2, [y - 0.45 * step, y + 0.45 * step], color=COLOUR["truth"], lw=2)
     ax.set_yticks(range(len(rows)), [*rows])

@@ -293,16 +293,15 @@ def beside_wilcoxon(table: pd.DataFrame) -> tuple[Figure, str]:
     ours, theirs = table["ours"].to_numpy(bool), table["theirs"].to_numpy(bool)
     fig, ax = plt.subplots(figsize=(10, 5))
     told = []
-    for mask, colour, text in (
-        (~ours & ~theirs, NOT_CALLED, "neither"),
-        (ours & theirs, COLOUR["model"], "both"),
-        (ours & ~theirs, COLOUR["other"], "scVI alone"),
-        (~ours & theirs, COLOUR["highlight"], "Wilcoxon alone"),
+    for mask, colour, marker, text in (
+        (~ours & ~theirs, NOT_CALLED, ".", "neither"),
+        (ours & theirs, COLOUR["model"], "o", "both"),
+        (ours & ~theirs, COLOUR["other"], "^", "scVI alone"),
+        (~ours & theirs, COLOUR["highlight"], "s", "Wilcoxon alone"),
     ):
-        part = table[mask]
-        ax.scatter(
-            part["score"], part["lfc_mean"], s=12, color=colour, label=f"{text}: {mask.sum():,}", rasterized=True
-        )
+        score, lfc = table.loc[mask, "score"], table.loc[mask, "lfc_mean"]
+        label, size = f"{text}: {mask.sum():,}", 12 if marker in ".o" else 24
+        ax.scatter(score, lfc, s=size, marker=marker, color=colour, label=label, rasterized=True)
         told.append(f"{text} {mask.sum():,}")
     ax.axhline(0, color=COLOUR["truth"], lw=0.8)
     ax.axvline(0, color=COLOUR["truth"], lw=0.8)
