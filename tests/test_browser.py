@@ -12,7 +12,7 @@ import pytest
 from browser import HEIGHT, WIDTH, Opened, chromium
 
 from course_lib.tooling import render, talk
-from course_lib.tooling.document import without_fences
+from course_lib.tooling.document import Document, without_fences
 from course_lib.tooling.files import find_notebooks, read
 
 pytestmark = pytest.mark.slow
@@ -38,11 +38,16 @@ def window() -> Iterator:
 
 
 def formulas(markdown: str) -> int:
-    """How many there are, by their dollar signs alone; code has none."""
-    text = re.sub(r"(`+)[^`]+\1", "", without_fences(markdown))
+    """How many there are, by their dollar signs alone; code has none, and no address of a link."""
+    text = re.sub(r"(`+)[^`]+\1|\]\([^)]*\)", "", without_fences(markdown))
     displayed = re.findall(r"\$\$.+?\$\$", text, re.DOTALL)
     within = re.findall(r"(?<!\\)\$[^$]+\$", re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL))
     return len(displayed) + len(within)
+
+
+def written(document: Document) -> list[str]:
+    """The Markdown that cells wrote."""
+    return [output.data["text/markdown"] for _, output in document.outputs if "text/markdown" in output.get("data", {})]
 
 
 # What a reader would see of the slide on show: its elements without notes, without what only screen readers read, and
@@ -101,12 +106,12 @@ def test_every_slide_of_a_deck_fits_and_is_typeset(path, build, window):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
 def test_a_page_fits_the_window_and_is_typeset(path, build, window):
-    nb = read(path)
-    opened = Opened(window.new_page(), render.write_page(nb, path.stem, build / "pages"))
+    document = Document.read(path)
+    opened = Opened(window.new_page(), render.write_page(document.nb, path.stem, build / "pages"))
     assert faults_of_any(opened) == []
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= WIDTH
     typeset = opened.page.evaluate("document.querySelectorAll('.jp-RenderedMarkdown mjx-container').length")
-    assert typeset == sum(formulas(cell.source) for cell in nb.cells if cell.cell_type == "markdown")
+    assert typeset == sum(map(formulas, [*(text for _, text in document.markdown), *written(document)]))
     opened.page.close()
 
 
