@@ -56,6 +56,24 @@ def test_each_genes_overdispersion_is_recovered_and_their_weighted_mean_is_the_c
     assert common_overdispersion(x, flat) == pytest.approx(np.average(each[:4], weights=weights), rel=1e-12)
 
 
+def test_an_odd_cell_makes_the_overdispersion_of_a_gene_and_leaving_it_out_does_not_make_an_nb_a_poisson():
+    x = counts(0.8, n_genes=50)
+    x[7, :10] += 60
+    moments = count_moments(x)
+    abundant = moments.mean > 1
+    full, rest = (overdispersion_of_each_gene(x, moments, leave_out=k) for k in (0, 2))
+    assert np.median(rest[10:][abundant[10:]]) == pytest.approx(0.8, rel=0.15)
+    assert np.median(full[10:][abundant[10:]]) == pytest.approx(0.8, rel=0.15)
+    plain = counts(0.0, n_genes=50)
+    plain[7, :10] += 60
+    moments = count_moments(plain)
+    odd = np.flatnonzero(moments.mean[:10] < 2)
+    full, rest = (overdispersion_of_each_gene(plain, moments, leave_out=k) for k in (0, 1))
+    assert len(odd) > 2
+    assert full[odd].min() > 0.1
+    assert np.abs(rest[odd]).max() < 0.15
+
+
 def test_zero_fractions_are_scipys_averaged_over_cells():
     moments = count_moments(counts(0.3, n_cells=40))
     poisson = scipy.stats.poisson(moments.mu).pmf(0).mean(0)
@@ -115,6 +133,11 @@ MOMENTS = count_moments(np.array([[1, 2], [3, 4]]))
         (lambda: count_moments(np.array([["a"], ["b"]])), TypeError, "x: expected numbers, found <U1"),
         (lambda: common_overdispersion(np.ones((3, 2)), MOMENTS), ValueError, r"x: .*\(2, 2\), found shape \(3, 2\)"),
         (lambda: overdispersion_of_each_gene(np.ones((3, 2)), MOMENTS), ValueError, r"x: .*found shape \(3, 2\)"),
+        (
+            lambda: overdispersion_of_each_gene(np.array([[1, 2], [3, 4]]), MOMENTS, leave_out=1),
+            ValueError,
+            "leave_out: expected a whole number from 0 to 0, which leaves two cells, found 1",
+        ),
         (lambda: predicted_variance(MOMENTS, np.ones(2), -0.1), ValueError, "phi: expected a number ≥ 0, found -0.1"),
         (lambda: predicted_zero_fraction(MOMENTS, np.ones(2), np.inf), ValueError, "phi: expected a finite number"),
         (lambda: relative_spread(np.zeros(3)), ValueError, "distances: expected some above zero .*mean 0.0; are all"),

@@ -139,6 +139,11 @@ def test_medians_lie_over_their_bands_and_the_one_phi_over_all():
     assert bands == [[[0.1, 3.0], [1.0, 3.0]], [[1.0, 0.3], [10.0, 0.3]]]
     assert list(one.get_ydata()) == [0.2, 0.2]
     assert words(ax.texts) == ["3.00", "0.30", "bars: medians", "the one φ, 0.20"]
+    medians, rest = pd.Series({(0.1, 1.0): 3.0}), pd.Series({(0.1, 1.0): 0.4})
+    (ax,) = figures.overdispersions(MEAN, 1 / MEAN, 0.2, medians, "Odd cells", rest).axes
+    _, dashed, _ = ax.lines
+    assert dashed.get_xydata().tolist() == [[0.1, 0.4], [1.0, 0.4]]
+    assert "dashed: without each gene's two largest cells" in words(ax.texts)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from course_lib.analysis.tables import number_table
-from course_lib.arguments import not_negative
+from course_lib.arguments import not_negative, whole_number
 
 Floats = NDArray[np.float64]
 
@@ -74,23 +74,32 @@ def common_overdispersion(x: Any, moments: CountMoments) -> float:
     return float(max(0.0, excess.sum() / squares.sum()))
 
 
-def overdispersion_of_each_gene(x: Any, moments: CountMoments) -> Floats:
+def overdispersion_of_each_gene(x: Any, moments: CountMoments, leave_out: int = 0) -> Floats:
     r"""φ_g of each gene by itself, (G,): below zero if it varies less than a Poisson, NaN where it was not seen.
 
     .. math:: φ_g = \frac{\sum_n (x_{ng} - μ_{ng})^2 - μ_{ng}}{\sum_n μ_{ng}^2}
 
     The one φ of `common_overdispersion` is their mean, each weighted with its Σ_n μ_ng².
-    ``x`` : the counts (N, G) that the moments are of.
+
+    Parameters
+    ----------
+    x : the counts (N, G) that the moments are of.
+    leave_out : how many cells to leave out of each gene, those with its largest counts; its share ρ_g is then that of
+        the others. One odd cell can make a φ_g; an NB gene loses little by leaving out a few cells of many.
     """
-    excess, squares = _beyond_poisson(x, moments)
+    excess, squares = _beyond_poisson(x, moments, leave_out)
     return np.divide(excess, squares, out=np.full_like(excess, np.nan), where=squares > 0)
 
 
-def _beyond_poisson(x: Any, moments: CountMoments) -> tuple[Floats, Floats]:
+def _beyond_poisson(x: Any, moments: CountMoments, leave_out: int = 0) -> tuple[Floats, Floats]:
     """For each gene, (G,) both: the squares that Poisson noise leaves over, and the squares of the means."""
     dense, mu = _counts(x), moments.mu
     if dense.shape != mu.shape:
         raise ValueError(f"x: expected the counts that the moments are of, {mu.shape}, found shape {dense.shape}.")
+    if whole_number("leave_out", leave_out, 0, len(dense) - 2, "which leaves two cells"):
+        kept = np.argsort(dense, axis=0, kind="stable")[: len(dense) - leave_out]  # (N − k, G), another set for each g
+        dense, library = np.take_along_axis(dense, kept, axis=0), moments.library[kept]
+        mu = library * (dense.sum(0) / library.sum(0))
     return (np.square(dense - mu) - mu).sum(0), np.square(mu).sum(0)
 
 

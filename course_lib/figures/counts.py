@@ -76,18 +76,28 @@ def mean_variance(mean: np.ndarray, variance: np.ndarray, curves: dict[str, np.n
     return fig
 
 
-def overdispersions(mean: np.ndarray, phi: np.ndarray, common: float, medians: pd.Series, title: str) -> Figure:
-    """φ_g against mean count, a dot for each gene; ``medians``: (low, high) of a band of means → the median there."""
+def overdispersions(
+    mean: np.ndarray, phi: np.ndarray, common: float, medians: pd.Series, title: str, rest: pd.Series | None = None
+) -> Figure:
+    """φ_g against mean count, a dot for each gene; ``medians``: (low, high) of a band of means → the median there.
+
+    ``rest`` : the same bands → the medians without each gene's two largest cells, drawn as dashed bars.
+    """
     fig, ax = plt.subplots()
     ax.scatter(mean, phi, s=7, color=COLOUR["data"], alpha=0.5, rasterized=True)
+    white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
     for (low, high), median in medians.items():
         ax.plot([low, high], [median, median], color=COLOUR["model"], lw=4, solid_capstyle="butt")
         side, va = (1.15, "bottom") if median > common else (1 / 1.15, "top")  # away from the line of the one φ
-        white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
         name = f"{median:.2f}"
         ax.text(np.sqrt(low * high), median * side, name, color=COLOUR["model"], ha="center", va=va, bbox=white)
     ax.text(0.98, 0.97, "bars: medians", color=COLOUR["model"], ha="right", va="top", transform=ax.transAxes)
-    ax.axhline(common, color=BLACK, ls="--", lw=1.5)
+    if rest is not None:
+        for (low, high), median in rest.items():
+            ax.plot([low, high], [median, median], color=COLOUR["wrong"], lw=2.5, ls=(0, (2, 1)))
+        name = "dashed: without each gene's two largest cells"
+        ax.text(0.98, 0.89, name, color=COLOUR["wrong"], ha="right", va="top", transform=ax.transAxes)
+    ax.axhline(common, color=BLACK, lw=1.2)
     ax.text(mean.max(), common * 1.12, f"the one φ, {common:.2f}", ha="right")
     ax.set_xscale("log")
     ax.set_yscale("log")
