@@ -1,6 +1,6 @@
 """GENEEX on the lecture's toy by the number of cells that it learns from, with and without dropout, to convergence.
 
-    python -m course_lib.experiments.geneex_toy_samples [--seeds 5] [--to data/results]
+    python -m course_lib.experiments.geneex_toy_samples [--seeds 3] [--to data/results]
 
 ``geneex_toy`` trains for four epochs on 4,800 cells. Here training goes on until the loss of 300 further cells has not
 fallen for so many steps, and the weights of its lowest point are kept. These cells are drawn for the purpose; PCA,
@@ -189,7 +189,7 @@ def provenance(n_seeds: int) -> dict[str, object]:
 
 def main() -> None:
     """The command line."""
-    command_line("GENEEX on three programs by number of cells; writes geneex_toy_samples.csv and .json.", run, seeds=5)
+    command_line("GENEEX on three programs by number of cells; writes geneex_toy_samples.csv and .json.", run, seeds=3)
 
 
 if __name__ == "__main__":
