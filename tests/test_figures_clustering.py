@@ -68,6 +68,7 @@ def test_cuts_draw_means_over_seeds_and_leave_out_what_is_one_cluster():
     np.testing.assert_allclose(halves["cortex"].get_ydata(), [0.81, 0.91, 0.61])
     assert halves["one cloud"].get_xdata().tolist() == [0.5, 4.0]
     assert {"cortex", "one cloud"} & {*afterwards} == {"cortex"}  # a cloud has no labels
+    assert clusters["cortex"].get_linestyle() != clusters["one cloud"].get_linestyle()  # not by colour alone
     assert "cortex: halves agree most at γ = 0.5, ARI 0.91 with 8 clusters" in alt
     assert "one cloud: halves agree most at γ = 4, ARI 0.03 with 30 clusters" in alt
 

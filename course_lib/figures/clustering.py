@@ -111,11 +111,11 @@ def cuts_on_counts(table: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figur
     fig, axes = plt.subplots(1, 3, figsize=(13, 4.6), sharex=True)
     panels = {"n_clusters": "clusters found", "halves": "ARI between the two halves", "ari": "ARI with the labels"}
     told = []
-    for (data, words), colour in zip(names.items(), DATA_COLOURS, strict=False):
+    for (data, words), colour, style in zip(names.items(), DATA_COLOURS, ("-", "--", ":"), strict=False):
         rows = table[table["data"] == data]
         seen = rows[(rows["n_clusters"] > 1).groupby(rows["resolution"]).transform("all")]
         for ax, measure in zip(axes, panels, strict=True):
-            _dots_and_means(ax, rows if measure == "n_clusters" else seen, "resolution", measure, words, colour)
+            _dots_and_means(ax, rows if measure == "n_clusters" else seen, "resolution", measure, words, colour, style)
         means = seen.groupby("resolution")[["n_clusters", "halves", "ari"]].mean()
         best = means["halves"].idxmax()
         told.append(
@@ -138,7 +138,7 @@ def cuts_on_counts(table: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figur
     label_lines(axes[1], gap=0.03)
     finding(axes[0], "Leiden always answers")
     finding(axes[1], "Cuts of cells come back, cuts of one cloud do not")
-    finding(axes[2], "Looked at afterwards: γ\u00a0=\u00a01 is too fine")
+    finding(axes[2], "Looked at afterwards: by\u00a0labels γ\u00a0=\u00a01 is too fine")
     return fig, "Leiden against resolution, mean over seeds. " + ". ".join(told) + "."
 
 
@@ -201,13 +201,13 @@ def sizes_on_counts(table: pd.DataFrame, names: Mapping[str, str]) -> tuple[Figu
     return fig, "Five sizes of the latent space, means over seeds. " + ". ".join(told) + "."
 
 
-def _dots_and_means(ax: Axes, rows: pd.DataFrame, x: str, y: str, words: str, colour: str) -> None:
+def _dots_and_means(ax: Axes, rows: pd.DataFrame, x: str, y: str, words: str, colour: str, style: str = "-") -> None:
     """A dot for each seed, and a named line through the means; nothing where there is nothing to draw."""
     known = rows.dropna(subset=[y])
     if known.empty:
         return
     ax.plot(known[x], known[y], "o", color=colour, ms=4, alpha=0.45)
-    ax.plot(known.groupby(x)[y].mean(), "-", color=colour, label=words)
+    ax.plot(known.groupby(x)[y].mean(), style, color=colour, label=words)
 
 
 def maps(pictures: Mapping[str, np.ndarray], labels: np.ndarray, told: str) -> tuple[Figure, str]:
