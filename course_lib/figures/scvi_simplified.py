@@ -178,8 +178,8 @@ def model_as_a_graph() -> tuple[Figure, str]:
     fig, ax = empty_panel(11.6, 4.4)
     boxes_and_arrows(ax, _BOXES, _EDGES, _SIDES, heavy=_NOT_IN_THE_VAE, fontsize=14)
     ax.text(0.03, 0.93, "heavy: not in the VAE", fontsize=13.5, weight="bold", va="center")
-    ax.text(0.03, 0.855, "black: data   grey: hidden layers   blue: computed   orange: draw   purple: parameter", fontsize=13.5,
-            va="center")  # fmt: skip
+    key = "black: data   grey: hidden layers   blue: computed   orange: draw   purple: parameter"
+    ax.text(0.03, 0.855, key, fontsize=13.5, va="center")
     return fig, (
         "Simplified scVI as a graph. x becomes log1p(x) and enters the encoder, which gives q(z∣x); a draw of z enters "
         "the decoder, whose softmax gives ρ. The library size ℓ is the observed total of x; μ = ℓρ and the parameter θ "
@@ -310,11 +310,11 @@ def dispersions(mean: np.ndarray, theta: np.ndarray, names: Mapping[str, int]) -
     for name, position in names.items():
         ax.annotate(name, (mean[position], theta[position]), xytext=(8, -4), textcoords="offset points", fontsize=11)
     ax.legend(loc="upper left", markerscale=2, handletextpad=0.2)
-    finding(ax, "The rarer the gene, the closer θ stays to its start")
+    finding(ax, "θ stays near its start in the rarest genes")
     return fig, (
         f"Learned θ against mean count. Common genes: median {np.median(theta[common]):.2f}, middle half "
         f"{np.quantile(theta[common], 0.25):.2f} to {np.quantile(theta[common], 0.75):.2f}. The others: median "
-        f"{np.median(theta[~common]):.2f}, near the start at one."
+        f"{np.median(theta[~common]):.2f}; training began at one."
     )
 
 
