@@ -66,7 +66,7 @@ def test_figures_of_different_notebooks_give_a_kind_the_same_colour():
         by_crowd(counts.with_and_without_labels(XY, NAMES, ("a", "b")).axes[1]),
         by_label(geneex.named_codes([(XY, "a", ("x", "y"))], NAMES).axes[0]),
         by_label(geneex.named_codes([(XY, "a", ("x", "y"))], others).axes[0]),
-        by_crowd(scvi_simplified.latent_space([("PCA", XY), ("UMAP", XY)], NAMES, {"z": 1.0})[0].axes[0]),
+        by_crowd(scvi_simplified.latent_space({"PCA": XY, "z": XY}, NAMES, {"PCA": 0.9, "z": 1.0})[0].axes[0]),
         by_crowd(clustering.maps({"one": XY}, NAMES, "told")[0].axes[0]),
         by_crowd(cover.draw(XY, NAMES).axes[0]),
     ]
