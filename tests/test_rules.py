@@ -169,7 +169,7 @@ def test_a_source_is_found_where_its_package_holds_a_function_under_the_modules_
 @pytest.mark.parametrize(
     "sentence",
     [
-        "[02](02_geneex.ipynb), [a section](02_geneex.ipynb#Five-seeds), [here](#Rules), [a DOI](https://doi.org/10.1/x).",
+        "[02](02_geneex.ipynb), [a section](02_geneex.ipynb#Exercises), [here](#Rules), [a DOI](https://doi.org/10.1/x).",
         "[letters and signs](05_scvi_simplified.ipynb#%CF%81-shares-out,-%E2%84%93-scales)",
         "In `[code](gone.ipynb)` and $E[x](gone.ipynb)$ nothing is a link.",
         "```\n[code](gone.ipynb)\n```",
@@ -183,7 +183,7 @@ def test_a_link_that_leads_somewhere_is_no_breach(sentence):
 
 def test_links_and_paths_are_followed_from_the_notebooks_own_folder():
     nb = copy.deepcopy(GOOD)
-    say("See [there](../02_geneex.ipynb#Five-seeds).")(nb)
+    say("See [there](../02_geneex.ipynb#Exercises).")(nb)
     code("table = read('../../data/results/batches.csv')")(nb)
     assert rules.links_lead_somewhere(Document("deep", nb, APPENDIX)) == []
     assert len(rules.links_lead_somewhere(Document("flat", nb))) == 2
