@@ -91,8 +91,8 @@ def _section(heading: str, text: str) -> str:
 
 
 def anchor(heading: str) -> str:
-    """What follows the # of a link to a heading: JupyterLab, nbconvert's pages and GitHub agree on it."""
-    return quote(heading.replace(" ", "-"), safe="?/:@!$&'*+,;=")
+    """What follows the # of a link to a heading: JupyterLab and nbconvert agree on it. Code keeps its words."""
+    return quote(heading.replace("`", "").replace(" ", "-"), safe="?/:@!$&'*+,;=")
 
 
 def without_fences(markdown: str) -> str:
