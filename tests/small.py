@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from anndata import AnnData
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from course_lib.data.cells import Cells
+from course_lib.data.cells import Cells, cells_from_counts
 
 
 def cells_by_hand(
@@ -25,6 +26,15 @@ def cells_by_hand(
 def random_cells(n: int, n_genes: int = 5, seed: int = 0) -> Cells:
     """Standard normal expression, (N, G)."""
     return cells_by_hand(np.random.default_rng(seed).normal(size=(n, n_genes)))
+
+
+def three_types() -> tuple[Cells, NDArray[np.str_]]:
+    """Counts of 240 cells of three types and 30 genes, through the gate, and the name of each cell's type."""
+    random = np.random.default_rng(0)
+    profiles = random.dirichlet(np.full(30, 0.3), size=3)
+    types = random.integers(3, size=240)
+    x = random.poisson(random.lognormal(5, 0.3, size=(240, 1)) * profiles[types] + 0.1).astype(np.float32)
+    return cells_from_counts(AnnData(x)), types.astype(str)
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
+from small import three_types
 
 from course_lib.data.cells import cells_from_counts
 from course_lib.experiments import cortex
@@ -25,12 +26,7 @@ def medians(table):
 
 @pytest.fixture(scope="module")
 def small():
-    """Three types of cell, 240 cells, 30 genes."""
-    random = np.random.default_rng(0)
-    profiles = random.dirichlet(np.full(30, 0.3), size=3)
-    types = random.integers(3, size=240)
-    x = random.poisson(random.lognormal(5, 0.3, size=(240, 1)) * profiles[types] + 0.1).astype(np.float32)
-    return cells_from_counts(AnnData(x)), types.astype(str)
+    return three_types()
 
 
 # The tables -----------------------------------------------------------------------------------------------------------

@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from anndata import AnnData
-from small import same_weights, weights_of
+from small import same_weights, three_types, weights_of
 
 from course_lib.contexts import evaluating
-from course_lib.data.cells import cells_from_counts
 from course_lib.experiments import cortex, library_start
 from course_lib.experiments.record import RESULTS
 from course_lib.models.scvi import log_library_moments
@@ -20,12 +18,7 @@ SHORT = {"one cycle": {"epochs": 2, "lr": 1e-2, "one_cycle": True}, "constant": 
 
 @pytest.fixture(scope="module")
 def small():
-    """Three types of cell, 240 cells, 30 genes."""
-    random = np.random.default_rng(0)
-    profiles = random.dirichlet(np.full(30, 0.3), size=3)
-    types = random.integers(3, size=240)
-    x = random.poisson(random.lognormal(5, 0.3, size=(240, 1)) * profiles[types] + 0.1).astype(np.float32)
-    return cells_from_counts(AnnData(x)), types.astype(str)
+    return three_types()
 
 
 def test_the_starts_differ_in_where_the_head_begins_and_in_nothing_else(small):
