@@ -97,7 +97,7 @@ DATA = {
 
 def their_epochs(n_cells: int) -> int:
     """What ``train`` of scvi-tools takes for so many cells when it is not told."""
-    return int(min(round(20_000 / n_cells * 400), 400))
+    return int(max(1, min(round(20_000 / n_cells * 400), 400)))
 
 
 def timed(train: Callable[[], object]) -> float:
