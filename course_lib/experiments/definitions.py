@@ -76,9 +76,7 @@ def of_training(theirs: Any, cells: Cells) -> list[Row]:
     """What ``train`` does unless it is told otherwise."""
     from scvi.train import TrainingPlan
 
-    norm = next(part for part in theirs.module.modules() if isinstance(part, nn.BatchNorm1d))
-    mine = SCVI(cells.genes[:2], library_prior=None)
-    my_norm = next(part for part in mine.modules() if isinstance(part, nn.BatchNorm1d))
+    move, my_move = momentum_of(theirs.module), momentum_of(SCVI(cells.genes[:2], library_prior=None))
     epochs, warmup = len(theirs.history["elbo_train"]), default_of(TrainingPlan, "n_epochs_kl_warmup")
     idle = sum(part.numel() for part in theirs.module.l_encoder.parameters())
     return [
@@ -91,8 +89,8 @@ def of_training(theirs: Any, cells: Cells) -> list[Row]:
             f"weight of the KL in epoch {epochs}", min((epochs - 1) / warmup, 1.0), 1.0,  # theirs count from 0
         ),
         (
-            "running averages of BatchNorm", f"move by {norm.momentum:g} a step", f"move by {my_norm.momentum:g}",
-            "steps until half of the old is forgotten", half_life(norm.momentum), half_life(my_norm.momentum),
+            "running averages of BatchNorm", f"move by {move:g} a step", f"move by {my_move:g}",
+            "steps until half of the old is forgotten", half_life(move), half_life(my_move),
         ),
         (
             "library size", f"use_observed_lib_size={default_of(type(theirs), 'use_observed_lib_size')}",
@@ -174,6 +172,11 @@ def of_differential_expression(
 def default_of(function: Any, argument: str) -> Any:
     """The default of an argument, from the signature."""
     return inspect.signature(function).parameters[argument].default
+
+
+def momentum_of(module: Any) -> Any:
+    """By how much the averages of its first BatchNorm move in a step."""
+    return next(part.momentum for part in module.modules() if isinstance(part, nn.BatchNorm1d))
 
 
 def half_life(momentum: float) -> float:
