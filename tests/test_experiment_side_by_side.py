@@ -265,3 +265,32 @@ def test_the_provenance_is_that_of_the_script(made):
     assert made["settings"] == json.loads(json.dumps(now))
     assert made["versions"]["scvi-tools"].startswith("1.4")
     assert made["threads"] == 1
+
+
+def by_program(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A row for each seed and data set, a column for each program."""
+    return table.pivot(index=["data", "seed"], columns="program", values=column)
+
+
+def test_at_the_same_settings_the_programs_agree_in_every_seed(table):
+    bound = by_program(table, "elbo")
+    assert (bound["same_settings"] / bound["scvi_tools"] - 1).abs().max() < 0.03
+
+
+def test_the_courses_training_has_the_better_bound_in_a_tenth_of_the_time_in_every_seed(table):
+    bound, seconds = by_program(table, "elbo"), by_program(table, "cpu_s")
+    assert (bound["course"] < bound[["scvi_tools", "same_settings"]].min(axis=1)).all()
+    assert (seconds["course"] < seconds["scvi_tools"] / 8).all()
+    assert (bound["course"] / bound["scvi_tools"]).loc["pbmc3k"].max() < 0.96  # 400 epochs learn PBMC3k by heart
+
+
+def test_on_pbmc3k_alone_the_courses_training_finds_more_of_the_types_in_every_seed(table):
+    gain = by_program(table, "ari").eval("course - scvi_tools")
+    assert (gain.loc["pbmc3k"] > 0).all()
+    for data in ("cortex", "pair"):
+        assert gain.loc[data].abs().mean() < 0.1
+
+
+def test_on_the_pair_scvi_tools_mixes_the_runs_better(table):
+    entropy = by_program(table, "entropy").loc["pair"]
+    assert (entropy["scvi_tools"] > entropy["course"]).all()
