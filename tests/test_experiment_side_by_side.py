@@ -277,20 +277,28 @@ def test_at_the_same_settings_the_programs_agree_in_every_seed(table):
     assert (bound["same_settings"] / bound["scvi_tools"] - 1).abs().max() < 0.03
 
 
-def test_the_courses_training_has_the_better_bound_in_a_tenth_of_the_time_in_every_seed(table):
-    bound, seconds = by_program(table, "elbo"), by_program(table, "cpu_s")
-    assert (bound["course"] < bound[["scvi_tools", "same_settings"]].min(axis=1)).all()
-    assert (seconds["course"] < seconds["scvi_tools"] / 8).all()
+def test_the_courses_training_has_the_better_bound_in_every_seed_but_on_the_pair(table):
+    bound = by_program(table, "elbo")
+    gain = bound[["scvi_tools", "same_settings"]].min(axis=1) - bound["course"]
+    assert (gain.loc[["cortex", "pbmc3k"]] > 0).all()
     assert (bound["course"] / bound["scvi_tools"]).loc["pbmc3k"].max() < 0.96  # 400 epochs learn PBMC3k by heart
+    assert gain.loc["pair"].min() < 0 < gain.loc["pair"].max()  # 260 cells: there it goes either way
 
 
-def test_on_pbmc3k_alone_the_courses_training_finds_more_of_the_types_in_every_seed(table):
+def test_the_courses_training_takes_an_eighth_of_the_time_in_every_seed(table):
+    seconds = by_program(table, "cpu_s")
+    assert (seconds["course"] < seconds["scvi_tools"] / 8).all()
+    assert (seconds["same_settings"] < seconds["scvi_tools"] / 1.5).all()
+
+
+def test_types_are_found_better_by_the_courses_training_on_pbmc3k_alone(table):
     gain = by_program(table, "ari").eval("course - scvi_tools")
     assert (gain.loc["pbmc3k"] > 0).all()
     for data in ("cortex", "pair"):
-        assert gain.loc[data].abs().mean() < 0.1
+        assert abs(gain.loc[data].mean()) < 0.05
 
 
-def test_on_the_pair_scvi_tools_mixes_the_runs_better(table):
+def test_on_the_pair_no_program_mixes_the_runs_better_in_every_seed(table):
     entropy = by_program(table, "entropy").loc["pair"]
-    assert (entropy["scvi_tools"] > entropy["course"]).all()
+    gain = entropy["course"] - entropy["scvi_tools"]
+    assert gain.min() < 0 < gain.max()
