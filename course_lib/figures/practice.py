@@ -58,23 +58,25 @@ def doublets(observed: np.ndarray, simulated: np.ndarray, threshold: float, both
     both : rows pairs of lineages, columns groups of cells: the share of the group with markers of both, 0 to 1.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), width_ratios=(1.15, 1))
-    for scores, words, colour, style, side in (
-        (simulated, "sums of two cells", COLOUR["other"], "--", "bottom"),
-        (observed, "observed droplets", COLOUR["model"], "-", "top"),
+    for scores, words, colour, style in (
+        (simulated, "sums of two cells", COLOUR["other"], "--"),
+        (observed, "observed droplets", COLOUR["model"], "-"),
     ):
         ordered = np.sort(scores)
         above = 100 * (1 - np.arange(1, len(ordered) + 1) / len(ordered))  # % with a higher score
         left.step(ordered[:-1], above[:-1], where="post", color=colour, ls=style)
         share = 100 * float((scores > threshold).mean())
         left.plot(threshold, share, "o", color=colour, ms=8)
-        left.text(threshold + 0.012, share, f"{share:.0f} % of {words}", color=colour, va=side, weight="bold")
+        left.text(
+            threshold + 0.012, 1.15 * share, f"{share:.0f} % of {words}", color=colour, va="bottom", weight="bold"
+        )
     left.axvline(threshold, color=COLOUR["truth"], lw=1.4, ls=":")
     left.text(threshold, 0.02, "threshold ", transform=left.get_xaxis_transform(), ha="right")
     left.set(xlabel="doublet score", ylabel="% with a higher score (log)", yscale="log", ylim=(0.02, 130))
     left.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
     left.minorticks_off()
     n_called = int((observed > threshold).sum())
-    finding(left, f"{n_called} of {len(observed):,} droplets look like two kinds at once")
+    finding(left, f"{n_called} of {len(observed):,} droplets look like two kinds")
 
     height = 0.38
     places = np.arange(len(both))
@@ -142,15 +144,13 @@ def maps(
     for ax, xy in zip(axes[1:], (umap, tsne), strict=True):
         scatter_kinds(ax, xy, types, size=16)
     key_of_kinds(axes[2], types)
-    for ax, words, name in zip(
-        axes, (f"Runs: entropy {mixed:.2f} of {ceiling:.2f}", "Kinds, by antibodies", "The same by t-SNE"), ("UMAP", "UMAP", "t-SNE"),
-        strict=True,
-    ):  # fmt: skip
+    findings = (f"Runs: entropy {mixed:.2f} of {ceiling:.2f}", "Kinds, by antibodies", "The same by t-SNE")
+    for ax, words, name in zip(axes, findings, ("UMAP", "UMAP", "t-SNE"), strict=True):
         ax.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
         finding(ax, words)
-    return (
-        fig,
-        f"{len(umap)} cells on a UMAP by run and by kind, and on a t-SNE by kind. Batch entropy {mixed:.2f} of {ceiling:.2f} nats.",
+    return fig, (
+        f"{len(umap)} cells on a UMAP by run and by kind, and on a t-SNE by kind. Batch entropy {mixed:.2f} of "
+        f"{ceiling:.2f} nats."
     )
 
 
