@@ -25,7 +25,7 @@ def test_doublets_show_how_many_score_higher_and_who_carries_two_lineages():
     both = pd.DataFrame({"doublets": [0.5, 0.2], "others": [0.1, 0.0]}, index=["B and T", "B and NK"])
     fig, alt = draw.doublets(observed, simulated, 0.25, both)
     left, right = fig.axes
-    assert "25 % of observed droplets" in words(left.texts)
+    assert "25 % of droplets" in words(left.texts)
     assert "75 % of sums of two cells" in words(left.texts)
     dots = [line for line in left.get_lines() if line.get_marker() == "o"]
     assert [float(dot.get_ydata()[0]) for dot in dots] == [75, 25]

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from course_lib.figures.cell_types import key_of_kinds, scatter_kinds
-from course_lib.figures.style import BLUE, COLOUR, ORANGE, PURPLE, SKY, finding, label_lines
+from course_lib.figures.style import BLUE, COLOUR, ORANGE, SKY, finding, label_lines
 
 DOUBLED = "predicted doublets"
 PROGRAM_COLOUR = {"scvi_tools": COLOUR["other"], "same_settings": SKY, "course": COLOUR["model"]}
@@ -60,7 +60,7 @@ def doublets(observed: np.ndarray, simulated: np.ndarray, threshold: float, both
     fig, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), width_ratios=(1.15, 1))
     for scores, words, colour, style in (
         (simulated, "sums of two cells", COLOUR["other"], "--"),
-        (observed, "observed droplets", COLOUR["model"], "-"),
+        (observed, "droplets", COLOUR["model"], "-"),
     ):
         ordered = np.sort(scores)
         above = 100 * (1 - np.arange(1, len(ordered) + 1) / len(ordered))  # % with a higher score
@@ -205,7 +205,7 @@ def loadings(
     right.plot(ends, ends, color=COLOUR["truth"], lw=1.2, ls=":")
     for gene in named:
         x, y = changes.loc[gene, ["theirs", "ours"]]
-        right.plot(x, y, "o", ms=6, color=PURPLE)
+        right.plot(x, y, "o", ms=8, mfc="none", mec=COLOUR["truth"], mew=1.6)
         right.annotate(
             gene, (x, y), xytext=(8, -4) if x < 0 else (-8, -2), textcoords="offset points", fontsize=11,
             ha="left" if x < 0 else "right",
