@@ -31,6 +31,7 @@ def test_doublets_show_how_many_score_higher_and_who_carries_two_lineages():
     assert [float(dot.get_ydata()[0]) for dot in dots] == [75, 25]
     assert [bar.get_width() for bar in right.patches] == [50, 20, 10, 0]
     assert all(bar.get_y() > other.get_y() for bar, other in zip(right.patches[:2], right.patches[2:], strict=True))
+    assert title(right) == "Two lineages: 5 times as often, or more"
     assert "1 of 4 droplets above the threshold, 75 % of the simulated sums" in alt
     assert "B and T: 50 % of doublets, 10 % of others" in alt
 

@@ -89,7 +89,8 @@ def doublets(observed: np.ndarray, simulated: np.ndarray, threshold: float, both
             right.text(value, place, f" {value:.0f} % of {words}", va="center", fontsize=11)
     right.set(xlim=(0, 185 * both.to_numpy().max()), xlabel="% of cells with markers of both", ylim=(-0.6, None))
     right.set_yticks(places, both.index)
-    finding(right, "Two lineages in one droplet")
+    least = float((both.iloc[:, 0] / both.iloc[:, 1]).min())
+    finding(right, f"Two lineages: {least:.0f} times as often, or more")
     shares = "; ".join(
         f"{pair}: " + ", ".join(f"{100 * value:.0f} % of {words}" for words, value in row.items())
         for pair, row in both.iterrows()
