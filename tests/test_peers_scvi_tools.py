@@ -23,7 +23,9 @@ from course_lib.analysis.posterior import (
     get_normalized_expression,
 )
 from course_lib.data.columns import ONLY_BATCH
+from course_lib.models.linear_scvi import LinearSCVI
 from course_lib.models.scvi import SCVI
+from course_lib.peers.quiet import QUIET_TRAINING, quiet
 from course_lib.peers.scvi_tools import from_scvi_tools
 from course_lib.probability.bounds import iwae
 
@@ -64,9 +66,9 @@ def build(scvi, data: AnnData, setup: dict | None = None, kind: str = "SCVI", **
     return build_as(data, **({"n_hidden": 12, "n_latent": 3} | settings))
 
 
-def trained(scvi, n_batches: int = 3, setup: dict | None = None, **settings):
+def trained(scvi, n_batches: int = 3, setup: dict | None = None, kind: str = "SCVI", **settings):
     """The same after a few large steps of its own loss, as after training; in evaluation mode."""
-    model = build(scvi, counts(n_batches), setup, **settings)
+    model = build(scvi, counts(n_batches), setup, kind, **settings)
     module, tensors = model.module.train(), everything(model)
     optimizer = torch.optim.Adam(module.parameters(), lr=0.02)
     for _ in range(8):
@@ -160,6 +162,46 @@ def in_words(settings: dict) -> str:
 def test_both_say_the_same_of_the_same_cells(scvi, settings):
     found = differences(trained(scvi, **settings))
     assert {name: value for name, value in found.items() if not value < 1e-5} == {}
+
+
+LINEAR = [
+    {"gene_likelihood": likelihood, "use_observed_lib_size": observed, "n_batches": b, "dispersion": theta}
+    for likelihood, observed, b, theta in itertools.product(
+        ("zinb", "nb", "poisson"), (True, False), (1, 3), ("gene", "gene-batch")
+    )
+] + [
+    {"gene_likelihood": "zinb", "n_layers": 2},
+    {"gene_likelihood": "zinb", "use_batch_norm": False},
+    {"gene_likelihood": "zinb", "use_batch_norm": False, "bias": True, "n_batches": 1},
+    {"gene_likelihood": "zinb", "bias": True},
+    {"encode_covariates": True},  # they take it, and their linear model's encoders do not see the batch all the same
+]
+
+
+@pytest.mark.parametrize("settings", LINEAR, ids=in_words)
+def test_both_say_the_same_of_the_same_cells_where_the_decoder_is_linear(scvi, settings):
+    model = trained(scvi, kind="LinearSCVI", **settings)
+    ours = from_scvi_tools(model)
+    assert isinstance(ours, LinearSCVI)
+    found = differences(model)
+    assert {name: value for name, value in found.items() if not value < 1e-5} == {}
+    np.testing.assert_allclose(ours.loadings, model.get_loadings(), rtol=1e-5, atol=1e-7)
+    assert ours.loadings.std() > 0.05
+
+
+def test_a_linear_model_that_scvi_tools_trained(scvi):
+    """BatchNorm's averages, gains and shifts, far from where they start."""
+    model = build(scvi, counts(3), kind="LinearSCVI", gene_likelihood="zinb", use_observed_lib_size=True)
+    with quiet():
+        model.train(max_epochs=20, batch_size=32, train_size=1.0, plan_kwargs={"lr": 0.02}, **QUIET_TRAINING)
+    model.module.eval()
+    norm = model.module.decoder.factor_regressor.fc_layers[0][1]
+    for tensor, start in ((norm.running_mean, 0), (norm.running_var, 1), (norm.weight, 1), (norm.bias, 0)):
+        assert float((tensor - start).abs().max()) > 0.1
+    assert max(differences(model).values()) < 1e-5
+    ours = from_scvi_tools(model)
+    np.testing.assert_allclose(ours.loadings, model.get_loadings(), rtol=1e-5, atol=1e-7)
+    assert (ours.genes, ours.batches, ours.epochs_trained) == (tuple(model.adata.var_names), BATCHES, 20)
 
 
 def test_in_double_precision_only_their_constant_inside_logarithms_is_left(scvi):
@@ -367,6 +409,27 @@ def test_what_the_course_has_no_place_for_is_refused_by_name(scvi, settings, mes
         from_scvi_tools(model)
 
 
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"latent_distribution": "ln"}, r"latent_distribution: expected 'normal', found 'ln'"),
+        ({"dispersion": "gene-cell"}, r"dispersion: expected .*, found 'gene-cell'"),
+    ],
+)
+def test_what_has_no_place_is_refused_of_a_linear_model_too(scvi, settings, message):
+    model = build(scvi, counts(3), kind="LinearSCVI", **settings)
+    model.is_trained_ = True
+    with pytest.raises(ValueError, match=message):
+        from_scvi_tools(model)
+
+
+def test_a_linear_layer_followed_by_something_else_is_refused(scvi):
+    model = trained(scvi, kind="LinearSCVI")
+    model.module.decoder.factor_regressor.fc_layers[0].append(torch.nn.ReLU())
+    with pytest.raises(ValueError, match=r"decoder.to_rho: expected Linear → BatchNorm, found Linear.*ReLU"):
+        from_scvi_tools(model)
+
+
 def test_covariates_are_refused_from_the_shapes_alone_too(scvi):
     """A module that grew another input (here by hand) has no place either."""
     model = trained(scvi)
@@ -379,14 +442,17 @@ def test_covariates_are_refused_from_the_shapes_alone_too(scvi):
 def test_other_models_and_other_things_are_refused(scvi, monkeypatch):
     with pytest.raises(ValueError, match=r"model: expected a trained model, found one that is not; call model.train"):
         from_scvi_tools(build(scvi, counts(1)))
-    linear = build(scvi, counts(1), kind="LinearSCVI")
-    with pytest.raises(ValueError, match=r"model: expected scvi.model.SCVI, found scvi.model._linear_scvi.LinearSCVI"):
-        from_scvi_tools(linear)
+    with pytest.raises(ValueError, match=r"model: expected a trained model, found one that is not; call model.train"):
+        from_scvi_tools(build(scvi, counts(1), kind="LinearSCVI"))
+    other = build(scvi, counts(1), {"batch_key": None}, kind="AUTOZI")
+    expected = r"model: expected scvi.model.SCVI or scvi.model.LinearSCVI, found scvi.model._autozi.AUTOZI; the course"
+    with pytest.raises(ValueError, match=expected):
+        from_scvi_tools(other)
     model = trained(scvi)
     for thing in (None, model.adata, from_scvi_tools(model)):
         with pytest.raises(TypeError, match=r"model: expected a scvi.model.SCVI, found .*; pass the model"):
             from_scvi_tools(thing)
-    with pytest.raises(ValueError, match=r"model: expected scvi.model.SCVI, found scvi.module._vae.VAE"):
+    with pytest.raises(ValueError, match=r"model: expected scvi.model.SCVI or .*, found scvi.module._vae.VAE"):
         from_scvi_tools(model.module)
     with monkeypatch.context() as patch:
         patch.setattr(scvi, "__version__", "1.5.0")
@@ -394,7 +460,7 @@ def test_other_models_and_other_things_are_refused(scvi, monkeypatch):
             from_scvi_tools(model)
     theirs = type("VAE", (scvi.module.VAE,), {"__module__": "somewhere"})
     model.module.__class__ = theirs
-    with pytest.raises(ValueError, match=r"module: expected scvi.module.VAE, found somewhere.VAE"):
+    with pytest.raises(ValueError, match=r"module: expected scvi.module.VAE or .*, found somewhere.VAE"):
         from_scvi_tools(model)
 
 

@@ -1,5 +1,7 @@
 """One file, one model; each is a small step from the one before it: autoencoder, GENEEX, VAE, simplified scVI, scVI.
 
+The linear scVI is a step back from there, for the sake of weights that can be read.
+
 A model of your own may live here or anywhere else: training and analysis ask what it has, never what it is.
 ``tests/test_contract.py`` writes two, outside of the library, and holds every line below.
 

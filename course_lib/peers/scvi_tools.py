@@ -4,6 +4,9 @@
     ours = from_scvi_tools(model)
     cells = cells_for(ours, data, batch_key="batch")
 
+``scvi.model.LinearSCVI`` becomes the course's ``LinearSCVI`` likewise; the BatchNorm behind its linear layers, which
+the course's lacks, is in evaluation mode another linear map, and goes into their weights and biases.
+
 Where their networks lack an input that ours have (the batch, where there is one, or in the layers after the first), its
 weights are zero. What ours cannot say at all is refused by name.
 
@@ -19,18 +22,22 @@ from torch.nn.functional import pad
 
 from course_lib.contexts import seeded
 from course_lib.data.columns import ONLY_BATCH
+from course_lib.models.linear_scvi import LinearSCVI
 from course_lib.models.scvi import SCVI, Dispersion, GeneLikelihood, LibraryPrior, Side
 from course_lib.networks import Trunk
 
 VERSION = "1.4."
 FLOOR = 1e-4  # under their variances, as under ours
+MODELS = {"scvi.model._scvi.SCVI": "scvi.model.SCVI", "scvi.model._linear_scvi.LinearSCVI": "scvi.model.LinearSCVI"}
+VAE, LINEAR = "scvi.module._vae.VAE", "scvi.module._vae.LDVAE"  # their modules
 
 
 def from_scvi_tools(model: Any) -> SCVI:
     """The course's model with the weights, genes and batches of a trained ``scvi.model.SCVI``, in evaluation mode.
 
     Equal on the same cells, up to scvi-tools' 1e-8 inside its logarithms: q(z∣x), q(log ℓ∣x), ρ, μ, θ, π, and with the
-    same draws the ELBO. ``model`` is not changed.
+    same draws the ELBO. ``model`` is not changed. Of a trained ``scvi.model.LinearSCVI``: a ``LinearSCVI``, equal in
+    the same, and ``loadings`` are its ``get_loadings()``.
 
     Raises
     ------
@@ -54,28 +61,29 @@ def from_scvi_tools(model: Any) -> SCVI:
 
 
 def from_module(module: Any, genes: Any, batches: Any) -> SCVI:
-    """The same for a bare ``scvi.module.VAE``, which knows no names."""
+    """The same for a bare ``scvi.module.VAE`` or ``LDVAE``, which knows no names."""
+    linear = name_of(module) == LINEAR
     learns_library = not module.use_observed_lib_size
     prior = None
     if learns_library:
         mean, variance = module.library_log_means[0], module.library_log_vars[0]  # (B,)
         prior = LibraryPrior(mean.detach().cpu(), variance.detach().cpu().sqrt())
+    settings: dict[str, Any] = {
+        "library_prior": prior,
+        "n_latent": module.n_latent,
+        "hidden": (module.n_hidden,) * module.n_layers,
+        "dropout": dropout_of(module.z_encoder),
+        "gene_likelihood": module.gene_likelihood,
+        "dispersion": module.dispersion,
+    }
+    if not linear:
+        settings["decoder_dropout"] = dropout_of(module.decoder)
+        settings["batch_norm"] = side_of(module)
+        settings["encode_batch"] = module.encode_covariates and module.n_batch > 1
     with seeded(0, torch.device("cpu")):  # weights at random, each to be replaced; the caller's generator stays
-        ours = SCVI(
-            genes,
-            batches,
-            library_prior=prior,
-            n_latent=module.n_latent,
-            hidden=(module.n_hidden,) * module.n_layers,
-            dropout=dropout_of(module.z_encoder),
-            decoder_dropout=dropout_of(module.decoder),
-            batch_norm=side_of(module),
-            encode_batch=module.encode_covariates and module.n_batch > 1,
-            gene_likelihood=module.gene_likelihood,
-            dispersion=module.dispersion,
-        )
+        ours = (LinearSCVI if linear else SCVI)(genes, batches, **settings)
     state = encoder_state("z_encoder", module.z_encoder, ours.z_encoder.trunk)
-    state |= decoder_state(module, ours)
+    state |= (linear_decoder_state if linear else decoder_state)(module, ours) | theta_state(module)
     if prior is not None:
         state |= {"library_mean": prior.mean, "library_sd": prior.sd}
         state |= encoder_state("library_encoder", module.l_encoder, ours.library_encoder.trunk)
@@ -90,14 +98,19 @@ def refuse(setting: str, expected: object, found: object, why: str) -> None:
     raise ValueError(f"{setting}: expected {expected}, found {found}; {why}.")
 
 
+def name_of(thing: Any) -> str:
+    """Of its class, with the module that it is written in."""
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
 def check_model(model: Any) -> None:
-    """Refuse what is no trained ``scvi.model.SCVI`` of the version whose names this module knows."""
-    kind = type(model)
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    if kind.__module__.split(".")[0] != "scvi":
+    """Refuse what is no trained model of a kind and version whose names this module knows."""
+    name = name_of(model)
+    if name.split(".")[0] != "scvi":
         raise TypeError(f"model: expected a scvi.model.SCVI, found {name}; pass the model that scvi-tools trained.")
-    if name != "scvi.model._scvi.SCVI":
-        refuse("model", "scvi.model.SCVI", name, "the course has no model of that kind to carry it over to")
+    if name not in MODELS:
+        expected = " or ".join(MODELS.values())
+        refuse("model", expected, name, "the course has no model of that kind to carry it over to")
     version = sys.modules["scvi"].__version__  # it made the model, so it is loaded
     if not version.startswith(VERSION):
         refuse("scvi-tools", f"version {VERSION}x", version, "other versions may mean other things by the same names")
@@ -112,10 +125,10 @@ def check_model(model: Any) -> None:
 
 
 def check_module(module: Any) -> None:
-    """Refuse a ``scvi.module.VAE`` with a setting that the course's model has no place for."""
-    kind = f"{type(module).__module__}.{type(module).__qualname__}"
-    if kind != "scvi.module._vae.VAE":
-        refuse("module", "scvi.module.VAE", kind, "another module may compute something else")
+    """Refuse a ``scvi.module.VAE`` or ``LDVAE`` with a setting that the course's model has no place for."""
+    if name_of(module) not in (VAE, LINEAR):
+        found = name_of(module)
+        refuse("module", "scvi.module.VAE or scvi.module.LDVAE", found, "another module may compute something else")
     for setting, allowed, why in (
         ("gene_likelihood", get_args(GeneLikelihood), "the course scores counts as counts"),
         ("dispersion", get_args(Dispersion), "the course's θ belongs to a gene, or to a gene in a batch"),
@@ -150,17 +163,44 @@ def encoder_state(name: str, theirs: Any, trunk: Trunk) -> State:
 
 
 def decoder_state(module: Any, ours: SCVI) -> State:
-    """Their decoder, and θ, which they keep beside it."""
+    """Their decoder."""
     decoder = module.decoder
     state = trunk_state("decoder.trunk", decoder.px_decoder, ours.decoder.trunk)
     state |= under("decoder.to_rho", decoder.px_scale_decoder[0])
     if module.gene_likelihood == "zinb":
         state |= under("decoder.to_zi_logits", decoder.px_dropout_decoder)
-    if module.gene_likelihood != "poisson":
-        state["decoder.log_theta"] = (
-            module.px_r.T if module.dispersion == "gene-batch" else module.px_r
-        )  # theirs: (G, B)
     return state
+
+
+def linear_decoder_state(module: Any, ours: SCVI) -> State:
+    """Their linear decoder, whose two layers have each a BatchNorm behind them unless they were built without."""
+    n_inputs = ours.decoder.to_rho.in_features
+    state = folded("decoder.to_rho", module.decoder.factor_regressor, n_inputs)
+    if module.gene_likelihood == "zinb":
+        state |= folded("decoder.to_zi_logits", module.decoder.px_dropout_decoder, n_inputs)
+    return state
+
+
+def folded(name: str, theirs: Any, n_inputs: int) -> State:
+    """Linear, then BatchNorm as it stands in evaluation mode, γ(Wz + b − m)/√(v + ε) + β, as one W and one b."""
+    layers = [layer for block in theirs.fc_layers for layer in block if layer is not None]
+    if kinds(layers) not in (["Linear"], ["Linear", "BatchNorm"]):
+        refuse(name, "Linear → BatchNorm", " → ".join(kinds(layers)), "the course's networks have no other parts")
+    linear, *norms = layers
+    weight = linear.weight.detach().double()  # (G, L + B), or (G, L) where there is one batch
+    bias = torch.zeros_like(weight[:, 0]) if linear.bias is None else linear.bias.detach().double()  # (G,)
+    for norm in norms:
+        gain = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()  # (G,)
+        weight, bias = gain[:, None] * weight, gain * (bias - norm.running_mean) + norm.bias.detach()
+    weight = pad(weight, (0, n_inputs - weight.shape[1]))
+    return {f"{name}.weight": weight.float(), f"{name}.bias": bias.float()}
+
+
+def theta_state(module: Any) -> State:
+    """θ, which they keep beside the decoder: theirs of each batch is (G, B)."""
+    if module.gene_likelihood == "poisson":
+        return {}
+    return {"decoder.log_theta": module.px_r.T if module.dispersion == "gene-batch" else module.px_r}
 
 
 def trunk_state(name: str, theirs: Any, ours: Trunk) -> State:
