@@ -7,13 +7,15 @@ y the count before dropout.
 ``estimate``           value                                                 answers
 =====================  ====================================================  ===========================================
 ``mean``               :math:`E_q[ℓρ]`                                       what would a new, undropped count be?
-``given_zero``         :math:`E_q[P(\text{dropout} ∣ 0)\,ℓρ]`, x itself       what did dropout remove here? With a
-                       above zero                                            negative binomial, nothing
+``given_zero``         :math:`E_q[P(\text{dropout} ∣ 0)\,ℓρ]`                 what did dropout remove here? Nothing, to a
+                                                                             negative binomial
 ``above_zero_mean``    :math:`E_q[y ∣ y > 0]`                                what was hidden, known to be above zero?
-``above_zero_median``  the median of the same law                            the same, if errors are counted as ∣error∣
-``rate``               :math:`E_q[w ∣ x, z]`, 0 if dropped                   what would these very molecules' cell give
-                                                                             if more of its library were sequenced?
+``above_zero_median``  the median of the same law                            the same, if an error costs its size
+``rate``               :math:`E_q[w ∣ x, z]`, 0 if dropped                   what would more sequencing of this very cell
+                                                                             bring?
 =====================  ====================================================  ===========================================
+
+The three that ask for a missing count leave x itself wherever it is above zero.
 
 ``mean`` is scvi-tools' ``get_normalized_expression(library_size="latent")``. ``rate`` is μ (θ + x)/(θ + μ), a cell's own
 count and its model's forecast weighed by θ: the posterior mean that SAVER reports, Huang et al. 2018,
@@ -37,6 +39,7 @@ from course_lib.arguments import choice, seed_number, whole_number
 from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells, CellTable
 from course_lib.data.corrupt import Hidden
+from course_lib.probability.counts import ZeroInflatedNegativeBinomial
 from course_lib.probability.hidden_counts import mean_above_zero, mean_given_zero, median_above_zero
 
 Estimate = Literal["mean", "given_zero", "above_zero_mean", "above_zero_median", "rate"]
@@ -119,14 +122,19 @@ def _value(p: Distribution, x: Tensor, estimate: Estimate) -> Tensor:
             f"model: expected a negative binomial, with dropout or without, to ask for {estimate!r}, found "
             f"{type(p).__name__}; train with gene_likelihood='zinb' or 'nb'."
         )
-    if estimate == "given_zero":
-        if not hasattr(p, "dropout_probability"):
-            raise ValueError(
-                "estimate: expected a model with dropout for 'given_zero', found a negative binomial, to which every "
-                "zero is a true one; train with gene_likelihood='zinb', or ask for 'mean'."
-            )
-        return torch.where(x == 0, mean_given_zero(p).mean(0), x)  # type: ignore[arg-type]
     if estimate == "rate":
         return rate_given_count(p, x).mean(0)
-    functional = mean_above_zero if estimate == "above_zero_mean" else median_above_zero
-    return functional(p.mu, p.theta)  # type: ignore[attr-defined]
+    zero = x == 0
+    mu, theta = p.mu[:, zero], p.theta.expand_as(x)[zero]  # type: ignore[attr-defined]
+    if estimate == "above_zero_mean":
+        missing = mean_above_zero(mu, theta)
+    elif estimate == "above_zero_median":
+        missing = median_above_zero(mu, theta)
+    elif hasattr(p, "zi_logits"):
+        missing = mean_given_zero(ZeroInflatedNegativeBinomial(mu, theta, p.zi_logits[:, zero])).mean(0)
+    else:
+        raise ValueError(
+            "estimate: expected a model with dropout for 'given_zero', found a negative binomial, to which every zero is "
+            "a true one; train with gene_likelihood='zinb', or ask for 'mean'."
+        )
+    return x.masked_scatter(zero, missing.to(x))

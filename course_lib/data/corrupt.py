@@ -105,7 +105,9 @@ def _counts(asker: str, cells: Cells) -> NDArray[np.float32]:
     """A copy of the counts, (N, G)."""
     if not isinstance(cells, Cells) or cells.counts is False:
         found = "expression" if isinstance(cells, Cells) else type(cells).__name__
-        raise TypeError(f"cells: expected Cells of raw counts for {asker}, found {found}; take cells_from_counts(data).")
+        raise TypeError(
+            f"cells: expected Cells of raw counts for {asker}, found {found}; take cells_from_counts(data)."
+        )
     return cells.x.cpu().numpy().copy()
 
 
