@@ -7,18 +7,17 @@ y the count before dropout.
 ``estimate``           value                                                 answers
 =====================  ====================================================  ===========================================
 ``mean``               :math:`E_q[ℓρ]`                                       what would a new, undropped count be?
-``given_zero``         :math:`E_q[P(\text{dropout} ∣ 0)\,ℓρ]`                 what did dropout remove here? Nothing, to a
-                                                                             negative binomial
+``given_zero``         :math:`E_q[P(\text{dropout} ∣ 0)\,ℓρ]`                 what did dropout remove here? A negative
+                                                                             binomial says: nothing
 ``above_zero_mean``    :math:`E_q[y ∣ y > 0]`                                what was hidden, known to be above zero?
 ``above_zero_median``  the median of the same law                            the same, if an error costs its size
-``rate``               :math:`E_q[w ∣ x, z]`, 0 if dropped                   what would more sequencing of this very cell
-                                                                             bring?
+``rate``               :math:`E_q[w ∣ x, z]`, 0 if dropped                   what would sequencing this cell more bring?
 =====================  ====================================================  ===========================================
 
 The three that ask for a missing count leave x itself wherever it is above zero.
 
-``mean`` is scvi-tools' ``get_normalized_expression(library_size="latent")``. ``rate`` is μ (θ + x)/(θ + μ), a cell's own
-count and its model's forecast weighed by θ: the posterior mean that SAVER reports, Huang et al. 2018,
+``mean`` is scvi-tools' ``get_normalized_expression(library_size="latent")``. ``rate`` is μ (θ + x)/(θ + μ), a cell's
+own count and the model's forecast weighed by θ: the posterior mean that SAVER reports, Huang et al. 2018,
 https://doi.org/10.1038/s41592-018-0033-z.
 """
 
@@ -77,16 +76,15 @@ def impute(
 
 
 def rate_given_count(p: Distribution, x: Tensor) -> Tensor:
-    """E[w·1(not dropped)∣x, z], (K, N, G): NB(μ, θ) is a Poisson whose rate has a Gamma(θ, mean μ) prior."""
+    """E[w∣x, z, not dropped], (K, N, G): the mean of Gamma(shape θ + x), as NB(μ, θ) is Poisson(w), w ~ Gamma(θ)."""
     mu, theta = p.mu, p.theta  # type: ignore[attr-defined]
-    rate = mu * (theta + x) / (theta + mu)
-    return rate * (1 - dropout_given_count(p, x))
+    return mu * (theta + x) / (theta + mu)
 
 
 def dropout_given_count(p: Distribution, x: Tensor) -> Tensor:
     """P(dropout∣x, z), (K, N, G): nothing above zero was dropped, and a negative binomial drops nothing at all."""
     if not hasattr(p, "dropout_probability"):
-        return torch.zeros_like(x)
+        return torch.zeros_like(p.mu)  # type: ignore[attr-defined]
     return p.dropout_probability() * (x == 0)
 
 
@@ -123,7 +121,7 @@ def _value(p: Distribution, x: Tensor, estimate: Estimate) -> Tensor:
             f"{type(p).__name__}; train with gene_likelihood='zinb' or 'nb'."
         )
     if estimate == "rate":
-        return rate_given_count(p, x).mean(0)
+        return (rate_given_count(p, x) * (1 - dropout_given_count(p, x))).mean(0)
     zero = x == 0
     mu, theta = p.mu[:, zero], p.theta.expand_as(x)[zero]  # type: ignore[attr-defined]
     if estimate == "above_zero_mean":
@@ -134,7 +132,7 @@ def _value(p: Distribution, x: Tensor, estimate: Estimate) -> Tensor:
         missing = mean_given_zero(ZeroInflatedNegativeBinomial(mu, theta, p.zi_logits[:, zero])).mean(0)
     else:
         raise ValueError(
-            "estimate: expected a model with dropout for 'given_zero', found a negative binomial, to which every zero is "
-            "a true one; train with gene_likelihood='zinb', or ask for 'mean'."
+            "estimate: expected a model with dropout for 'given_zero', found a negative binomial, to which every "
+            "zero is a true one; train with gene_likelihood='zinb', or ask for 'mean'."
         )
     return x.masked_scatter(zero, missing.to(x))

@@ -2,7 +2,8 @@
 
     python -m course_lib.experiments.imputation [--seeds 5] [--data cortex pbmc3k] [--to data/results]
 
-Needs the extra `peer`; scvi-tools is asked where counts were hidden, as its paper did. Two ways to take counts out, each on cortex and PBMC3k (``data.corrupt``):
+Needs the extra `peer`; scvi-tools is asked where counts were hidden, as in its paper. Two ways to take counts out, each
+on cortex and PBMC3k (``data.corrupt``):
 
 - ``hidden``: a tenth of the nonzero counts is set to zero, as in scVI's paper, and judged where they stood;
 - ``thinned``: every molecule is held out with probability 0.1, and every entry is judged, its value times 0.1/0.9.

@@ -2,10 +2,10 @@ r"""What stood where a zero is seen? Functionals of the count y that dropout, or
 
 Axes: N cells, G genes, K draws of the parameters. Two questions that are easily taken for one:
 
-- a zero was *observed*: x = 0, and dropout may have put it there. If it did, nothing is known of y but its law NB(μ, θ);
-  if not, y = 0. Hence E[y∣x = 0] = P(dropout∣x = 0) μ;
-- a zero was *made* from a count known to be above zero. Then y has the law of the NB given y > 0, and the π of the model,
-  which explains zeros that were there before, does not enter.
+- a zero was *observed*: x = 0, and dropout may have put it there. If it did, nothing is known of y but its law
+  NB(μ, θ); if not, y = 0. Hence E[y∣x = 0] = P(dropout∣x = 0) μ;
+- a zero was *made* from a count known to be above zero. Then y has the law of the NB given y > 0, and the π of the
+  model, which explains zeros that were there before, does not enter.
 
 Source of the model: Lopez et al. 2018, Methods (https://doi.org/10.1038/s41592-018-0229-2).
 """
