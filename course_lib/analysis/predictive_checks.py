@@ -98,8 +98,8 @@ def coverage(observed: ArrayLike, replicated: ArrayLike, level: float = 0.9) -> 
     j = int((1 - level) / 2 * (len(draws) + 1) + 1e-9)
     if j < 1:
         raise ValueError(
-            f"replicated: expected {int(np.ceil(2 / (1 - level) - 1e-9)) - 1} replicates or more for a level of {level}, "
-            f"found {len(draws)}; draw more, or lower the level."
+            f"replicated: expected {int(np.ceil(2 / (1 - level) - 1e-9)) - 1} replicates or more for a level of "
+            f"{level}, found {len(draws)}; draw more, or lower the level."
         )
     ordered = np.partition(draws, (j - 1, len(draws) - j), axis=0)
     return ((ordered[j - 1] <= x) & (x <= ordered[len(draws) - j])).mean(0)

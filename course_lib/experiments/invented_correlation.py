@@ -3,7 +3,7 @@
     python -m course_lib.experiments.invented_correlation [--seeds 5] [--to data/results]
 
 - ``simulated``: cells of scVI's own process without dropout or batches, of one type or of three. Correlations are those
-  between its *null* genes: the genes that no type changes, with a mean above ``MIN_MEAN``. Given a cell's library size
+  between its ``unrelated`` genes: the genes that no type changes, with a mean above ``MIN_MEAN``. Given a cell's library size
   their counts are independent of each other and of everything else. Others do depend on the type, where there are
   three.
 - ``cortex``: real cells, and beside each gene a copy dealt anew among cells of the same total (``data.permuted``).
@@ -87,15 +87,15 @@ def measures(values: NDArray[np.floating]) -> dict[str, float]:
 
 
 def run_simulated(seed: int, n_types: int, n_cells: int, epochs: int = EPOCHS) -> pd.DataFrame:
-    """A row for each method, about the null genes of simulated cells."""
+    """A row for each method, about the unrelated genes of simulated cells."""
     data = simulate(
         n_cells, N_GENES, n_types=n_types, n_changed=N_CHANGED if n_types > 1 else 0, fold=FOLD,
         log_library_means=LOG_LIBRARY_MEANS, batch_sd=0.0, dropout=0.0, seed=seed,
     )  # fmt: skip
-    null = (data.var["changed_in"] == "none").to_numpy() & (np.asarray(data.X).mean(0) > MIN_MEAN)
+    unrelated = (data.var["changed_in"] == "none").to_numpy() & (np.asarray(data.X).mean(0) > MIN_MEAN)
     found = logarithms(cells_from_counts(data), seed, epochs)
-    rows = [{"method": method, **measures(values[:, null])} for method, values in found.items()]
-    return pd.DataFrame(rows).assign(seed=seed, data="simulated", n_types=n_types, n_cells=n_cells, genes="null")[
+    rows = [{"method": method, **measures(values[:, unrelated])} for method, values in found.items()]
+    return pd.DataFrame(rows).assign(seed=seed, data="simulated", n_types=n_types, n_cells=n_cells, genes="unrelated")[
         COLUMNS
     ]
 
