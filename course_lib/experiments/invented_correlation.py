@@ -3,9 +3,9 @@
     python -m course_lib.experiments.invented_correlation [--seeds 5] [--to data/results]
 
 - ``simulated``: cells of scVI's own process without dropout or batches, of one type or of three. Correlations are those
-  between its ``unrelated`` genes: the genes that no type changes, with a mean above ``MIN_MEAN``. Given a cell's library size
-  their counts are independent of each other and of everything else. Others do depend on the type, where there are
-  three.
+  between its ``unrelated`` genes: the genes that no type changes, with a mean above ``MIN_MEAN``. Given a cell's
+  library size their counts are independent of each other and of everything else. Others do depend on the type, where
+  there are three.
 - ``cortex``: real cells, and beside each gene a copy dealt anew among cells of the same total (``data.permuted``).
   ``real`` genes may be correlated. Their ``control``, the copies, are not; model and methods see both.
 
