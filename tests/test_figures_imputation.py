@@ -23,7 +23,7 @@ def test_hidden_counts_stand_beside_the_constant_and_their_errors_add_up_to_one(
     assert y[0] == 0.25  # one of four is exact
     assert y[np.searchsorted(x, 1.0)] == 0.5
     assert y[-1] == 1
-    assert title(right) == "Half err by at most 1.5"  # errors 1, 0, 2, 8
+    assert title(right) == "Half err by at most 1.50"  # errors 1, 0, 2, 8
     assert "constant 1.50 (mean 2.50)" in alt  # errors 2, 1, 0, 7
     assert "E[ℓρ] 1.50 (mean 2.75)" in alt
 
@@ -36,22 +36,25 @@ def table():
 
 def test_errors_have_a_dot_for_each_seed_a_ring_for_the_live_run_and_a_row_for_what_was_published(table):
     fig, alt = draw.errors(
-        table, {"error": "error, molecules"}, {"knn": "neighbours", "zinb": "scVI", "scvi_tools": "scvi-tools"},
-        {"zinb": {"error": 1.05}}, {"A": 1.7, "B": 9.0},
-    )  # fmt: skip
+        table,
+        {"error": "error, molecules"},
+        ["knn", "zinb", "scvi_tools"],
+        {"zinb": {"error": 1.05}},
+        {"A": 1.3, "B": 1.33, "C": 1.9, "D": 9.0},
+    )
     (ax,) = fig.axes
-    assert words(ax.get_yticklabels()) == ["published", "neighbours", "scVI"]  # who has no row has no line
-    knn, zinb, ring, diamond = ax.get_lines()
+    assert words(ax.get_yticklabels()) == ["published", "neighbours", "scVI, ZINB"]  # who has no row has no line
+    knn, zinb, ring, *diamonds = ax.get_lines()
     np.testing.assert_allclose(knn.get_xdata(), [2.0, 2.1, 2.2])
     np.testing.assert_allclose(zinb.get_xdata(), [1.0, 1.1, 1.2])
     assert np.round(zinb.get_ydata()).tolist() == [1, 1, 1]
     assert (knn.get_color(), zinb.get_color()) == (COLOUR["pca"], COLOUR["model"])
     assert (ring.get_xdata(), ring.get_ydata()) == ([1.05], [1])
-    assert (diamond.get_xdata(), diamond.get_ydata()) == ([1.7], [-1])
-    assert words(ax.texts) == ["A 1.7  ", "B 9 →"]  # beyond the panel: said, not drawn
-    assert title(ax) == "Least: scVI, 1.10"
-    assert "neighbours 2.10, scVI 1.10" in alt
-    assert "published A 1.7, B 9" in alt
+    assert [(line.get_xdata(), line.get_ydata()) for line in diamonds] == [([1.3], [-1]), ([1.33], [-1]), ([1.9], [-1])]
+    assert words(ax.texts) == ["D 9 →", "A 1.3, B 1.33", "C 1.9"]  # beyond the panel: said, not drawn
+    assert title(ax) == "Least: scVI, ZINB, 1.10"
+    assert "neighbours 2.10, scVI, ZINB 1.10" in alt
+    assert "published A 1.3, B 1.33, C 1.9, D 9" in alt
 
 
 def test_colours_tell_ours_from_theirs_and_from_rivals():
@@ -75,15 +78,29 @@ def test_best_answers_stand_where_the_losses_are_least():
 
 def test_what_zeros_lost_is_drawn_against_the_forecast():
     mu = np.logspace(-2, 2, 5)
-    bins = {"truth": (np.array([1.0, 4.0]), np.array([1.0, 5.0])), "model": (np.array([2.0]), np.array([1.0]))}
-    fig, alt = draw.lost_in_zeros(mu, {"π = 0.5": mu / 2}, bins)
+    removed = np.arange(24.0)  # two zeros in each of twelve bins
+    fig, alt = draw.lost_in_zeros(mu, {"π = 0.5": mu / 2}, {"truth": removed, "model": 2 * removed + 1}, removed)
     left, right = fig.axes
     np.testing.assert_allclose(lines(left)["π = 0.5"].get_ydata(), mu / 2)
-    np.testing.assert_allclose(lines(right)["truth"].get_xdata(), [1, 4])
-    np.testing.assert_allclose(lines(right)["truth"].get_ydata(), [1, 5])
+    np.testing.assert_allclose(lines(right)["truth"].get_xdata(), np.arange(0.5, 24, 2))
+    np.testing.assert_allclose(lines(right)["truth"].get_ydata(), np.arange(0.5, 24, 2))
+    np.testing.assert_allclose(lines(right)["model"].get_xdata(), 2 * np.arange(0.5, 24, 2) + 1)
     assert "π = 0.5: 0.50 at μ = 1.0, 50 at 100" in alt
-    assert "forecasts by truth within 0.20" in alt
-    assert "forecasts by model within 1.00" in alt
+    assert "forecasts by truth within 0.00" in alt
+    assert "forecasts by model within 3.00" in alt
+
+
+def test_costs_of_answers_are_those_of_a_sample():
+    counts, law, grid = np.array([1, 2, 3, 10]), np.array([0.4, 0.3, 0.2, 0.1]), np.array([1.0, 2.0, 1.4])
+    sample = np.repeat(counts, [400, 300, 200, 101])  # a draw more, so that no median falls between two
+    costs = draw.costs_of_answers(counts, law, grid)
+    for name, of in (
+        ("squared", lambda gap: (gap**2).mean()),
+        ("absolute", np.mean),
+        ("median of absolute", np.median),
+    ):
+        expected = [of(np.abs(sample - answer)) for answer in grid]
+        np.testing.assert_allclose(costs[name], expected, rtol=0.01)
 
 
 def test_replicas_are_compared_as_ratios_and_zeros_as_gaps():
@@ -118,7 +135,7 @@ def test_ranks_are_red_where_they_are_far_from_uniform():
     wrong, right = (ax.patches for ax in fig.axes)
     assert wrong[0].get_height() == pytest.approx(10)  # half of the ranks in a twentieth of the width
     assert right[0].get_height() == pytest.approx(1, abs=0.05)
-    assert title(fig.axes[0]) == "wrong: intervals of 0.9 cover 0.500"
+    assert title(fig.axes[0]) == "wrong: 0.500 covered"
     reds = [patches[0].get_facecolor()[:3] for patches in (wrong, right)]
     assert reds[0] != reds[1]
     assert "right: covered 0.900, density 1.00 at the ends, 1.00 in the middle" in alt
@@ -146,7 +163,7 @@ def test_invented_by_size_has_a_panel_for_each_setting_and_the_median_over_seeds
         for method, start in (("raw", 1.0), ("rho", 5.0))
     ]
     table = pd.DataFrame(rows, columns=["setting", "n_cells", "seed", "method", "median_r"])
-    fig, alt = draw.invented_by_size(table, {"raw": "counts", "rho": "log ρ"}, {3: "Three types", 1: "One type"})
+    fig, alt = draw.invented_by_size(table, {3: "Three types", 1: "One type"})
     np.testing.assert_allclose(lines(fig.axes[0])["counts"].get_ydata(), [0.101, 0.051])
     assert title(fig.axes[1]) == "One type, 400 cells: 0.25 in log ρ, 0.051 in counts"
     assert "Three types, log ρ: 0.501 to 0.251" in alt

@@ -14,6 +14,26 @@ from numpy.typing import NDArray
 
 from course_lib.figures.style import BLACK, COLOUR, GREY, finding, label_lines
 
+METHODS = {
+    "zero": "nothing filled in",
+    "constant": "one number for all",
+    "gene_mean": "gene mean",
+    "pca": "PCA",
+    "knn": "neighbours",
+    "scvi_tools": "scvi-tools",
+    "nb": "scVI, NB",
+    "zinb": "scVI, ZINB",
+    "nb_rate": "scVI, NB, own count",
+    "zinb_rate": "scVI, ZINB, own count",
+}
+CORRELATED = {
+    "raw": "counts",
+    "predictive": "drawn counts",
+    "knn": "neighbours",
+    "pca": "PCA",
+    "rho_draw": "log ρ, one draw",
+    "rho": "log ρ",
+}
 STEPS = (COLOUR["other"], COLOUR["highlight"], COLOUR["model"], COLOUR["pca"])
 
 
@@ -50,7 +70,7 @@ def hidden_and_imputed(true: NDArray, imputed: NDArray, constant: float) -> tupl
     right.text(edges[0], 0.51, "half of them", color=GREY, va="bottom")
     right.set(xscale="log", xlabel="error ∣hidden − imputed∣, molecules (log scale)", ylabel="share with at most this",
               ylim=(0, 1.02))  # fmt: skip
-    finding(right, f"Half err by at most {np.median(np.abs(true - imputed)):.1f}")
+    finding(right, f"Half err by at most {np.median(np.abs(true - imputed)):.2f}")
     return fig, (
         f"Left: {len(true):,} hidden counts against imputed ones, along the diagonal. Right: cumulative share of the "
         f"absolute errors. Median error: {'; '.join(told)}."
@@ -60,7 +80,7 @@ def hidden_and_imputed(true: NDArray, imputed: NDArray, constant: float) -> tupl
 def errors(
     table: pd.DataFrame,
     measures: Mapping[str, str],
-    names: Mapping[str, str],
+    methods: Sequence[str],
     live: Mapping[str, Mapping[str, float]],
     published: Mapping[str, float],
 ) -> tuple[Figure, str]:
@@ -69,10 +89,10 @@ def errors(
     Parameters
     ----------
     table : columns ``seed``, ``method`` and one for each measure.   measures : column → words for its axis.
-    names : method → words, from top to bottom; who has no row is left out.   live : method → measure → value.
+    methods : from top to bottom; who has no row is left out.   live : method → measure → value.
     published : name → value of the first measure, drawn in its panel as lines.
     """
-    names = {method: name for method, name in names.items() if (table["method"] == method).any()}
+    names = {method: METHODS[method] for method in methods if (table["method"] == method).any()}
     fig, axes = plt.subplots(1, len(measures), figsize=(12, 0.44 * len(names) + 1.9), sharey=True, squeeze=False)
     told = []
     for ax, (measure, words) in zip(axes[0], measures.items(), strict=True):
@@ -102,15 +122,22 @@ def errors(
 def _published(ax: Axes, values: Mapping[str, float], rows: list[str]) -> None:
     """One more row on top: a diamond for each published value, and an arrow for those beyond the panel."""
     low, high = ax.get_xlim()
-    ax.set_xlim(low, high + 0.3 * (high - low))
-    for place, (name, value) in enumerate(values.items()):
-        if value > high:
-            ax.text(ax.get_xlim()[1], -1, f"{name} {value:g} →", ha="right", va="center", fontsize=11)
-            continue
-        ax.plot(value, -1, "D", color=BLACK, ms=7)
-        side = 1 if place % 2 else -1
-        words = ("  " if side > 0 else "") + f"{name} {value:g}" + ("" if side > 0 else "  ")
-        ax.text(value, -1, words, ha="left" if side > 0 else "right", va="center", fontsize=11)
+    width = high - low
+    ax.set_xlim(low, high + 0.3 * width)
+    beyond = [f"{name} {value:g} →" for name, value in values.items() if value > high]
+    ax.text(high + 0.3 * width, -1, "  ".join(beyond), ha="right", va="center", fontsize=11)
+    groups: list[list[str]] = []  # names whose diamonds touch are written together
+    for name in sorted((name for name in values if values[name] <= high), key=lambda name: values[name]):
+        ax.plot(values[name], -1, "D", color=BLACK, ms=7)
+        if groups and values[name] - values[groups[-1][-1]] < 0.1 * width:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    for group in groups:
+        words = ", ".join(f"{name} {values[name]:g}" for name in group)
+        left = values[group[0]] < low + width / 2
+        x = values[group[-1]] + 0.03 * width if left else values[group[0]] - 0.03 * width
+        ax.text(x, -1, words, ha="left" if left else "right", va="center", fontsize=11)
     ax.set_yticks(range(-1, len(rows)), ["published", *rows])
     ax.set_ylim(len(rows) - 0.4, -1.6)
 
@@ -122,6 +149,18 @@ def _colour(method: str) -> str:
     if method.startswith(("zinb", "nb")):
         return COLOUR["model"]
     return COLOUR["pca"] if method in ("pca", "knn") else COLOUR["reference"]
+
+
+def costs_of_answers(counts: NDArray, law: NDArray, grid: NDArray) -> dict[str, NDArray]:
+    """What each answer costs if counts, (X,), have these probabilities: cost → (A,), for answers (A,)."""
+    gap = np.abs(counts[:, None] - grid)  # (X, A)
+    order = np.argsort(gap, axis=0)
+    half = (np.cumsum(law[order], axis=0) >= 0.5).argmax(0)  # by then half of the probability is collected
+    return {
+        "squared": law @ gap**2,
+        "absolute": law @ gap,
+        "median of absolute": np.take_along_axis(gap, order, 0)[half, np.arange(len(grid))],
+    }
 
 
 def best_answers(counts: NDArray, law: NDArray, grid: NDArray, losses: Mapping[str, NDArray]) -> tuple[Figure, str]:
@@ -154,15 +193,21 @@ def best_answers(counts: NDArray, law: NDArray, grid: NDArray, losses: Mapping[s
 
 
 def lost_in_zeros(
-    mu: NDArray, curves: Mapping[str, NDArray], bins: Mapping[str, tuple[NDArray, NDArray]]
+    mu: NDArray, curves: Mapping[str, NDArray], forecasts: Mapping[str, NDArray], removed: NDArray
 ) -> tuple[Figure, str]:
     """Left: E[y∣x=0] = P(dropout∣0) μ against μ. Right: forecast and truth over the zeros of a simulation.
 
     Parameters
     ----------
-    mu : (U,).   curves : name → (U,).   bins : whose parameters → (mean forecast, mean count removed) of each bin.
+    mu : (U,).   curves : name → (U,).   forecasts : whose parameters → (M,) for each zero.
+    removed : (M,) what dropout removed there; both are averaged in twelve bins of equal size, by the forecast.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.7))
+    parts = {name: np.array_split(np.argsort(values, kind="stable"), 12) for name, values in forecasts.items()}
+    bins = {
+        name: tuple(np.array([values[part].mean() for part in parts[name]]) for values in (forecasts[name], removed))
+        for name in forecasts
+    }
     left.plot(mu, mu, color=GREY, lw=1.3, ls="--", label="μ itself")
     told = []
     for (name, values), colour in zip(curves.items(), STEPS, strict=False):
@@ -258,11 +303,12 @@ def ranks_of_truth(values: Mapping[str, NDArray], coverage: Mapping[str, float],
         ax.bar(edges[:-1], density, width=0.05, align="edge", color=colour, alpha=0.7, ec="white", lw=0.6)
         ax.axhline(1, color=BLACK, lw=1.2, ls="--")
         ax.set(xlabel="rank of the true count among replicas")
-        finding(ax, f"{name}: intervals of {level:g} cover {coverage[name]:.3f}")
+        finding(ax, f"{name}: {coverage[name]:.3f} covered")
         ends = density[[0, -1]].mean()
         told.append(f"{name}: covered {coverage[name]:.3f}, density {ends:.2f} at the ends, {density[8:12].mean():.2f} "
                     "in the middle")  # fmt: skip
     axes[0].set_ylabel("density (1: uniform)")
+    fig.suptitle(f"Central intervals that promise {level:g}", x=0.01, ha="left")
     return fig, f"Randomised PIT, intervals that promise {level:g}. {'; '.join(told)}."
 
 
@@ -301,15 +347,16 @@ def invented(correlations: Mapping[str, NDArray], wobble: Mapping[str, NDArray])
     return fig, f"Correlations between genes simulated as independent. {'; '.join(told)}."
 
 
-def invented_by_size(table: pd.DataFrame, names: Mapping[str, str], settings: Mapping[str, str]) -> tuple[Figure, str]:
+def invented_by_size(table: pd.DataFrame, settings: Mapping[int, str]) -> tuple[Figure, str]:
     """Median ∣r∣ between independent genes against the number of cells, a panel for each setting; dots for seeds.
 
     Parameters
     ----------
     table : columns ``setting``, ``n_cells``, ``seed``, ``method``, ``median_r``.
-    names : method → words; the first and the last are compared in the titles.   settings : setting → words.
+    settings : setting → words.
     """
-    quiet, *_, loud = names
+    names = {method: name for method, name in CORRELATED.items() if (table["method"] == method).any()}
+    quiet, *_, loud = names  # what the titles compare
     fig, axes = plt.subplots(1, len(settings), figsize=(12, 4.6), sharey=True, squeeze=False)
     colours = [COLOUR["data"], COLOUR["model"], COLOUR["other"], COLOUR["pca"], COLOUR["highlight"], COLOUR["wrong"]]
     told = []
@@ -317,8 +364,6 @@ def invented_by_size(table: pd.DataFrame, names: Mapping[str, str], settings: Ma
         part = table[table["setting"] == setting]
         for (method, name), colour in zip(names.items(), colours, strict=False):
             mine = part[part["method"] == method].dropna(subset="median_r")
-            if mine.empty:
-                continue
             middle = mine.groupby("n_cells")["median_r"].median()
             ax.plot(mine["n_cells"], mine["median_r"], "o", color=colour, ms=5, alpha=0.5)
             ax.plot(middle.index, middle, color=colour, label=name)
@@ -332,6 +377,7 @@ def invented_by_size(table: pd.DataFrame, names: Mapping[str, str], settings: Ma
             ax, f"{words}, {sizes[-1]:,} cells: {last[loud]:.2f} in {names[loud]}, {last[quiet]:.3f} in {names[quiet]}"
         )
         label_lines(ax, gap=0.03)
+    axes[0, 0].set_yticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5], ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5"])
     axes[0, 0].set_ylabel("median ∣r∣ between\nindependent genes (log scale)")
     return fig, f"Median absolute correlation, from fewest to most cells. {'; '.join(told)}."
 
