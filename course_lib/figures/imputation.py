@@ -133,13 +133,14 @@ def _published(ax: Axes, values: Mapping[str, float], rows: list[str]) -> None:
             groups[-1].append(name)
         else:
             groups.append([name])
-    for group in groups:
+    for rank, group in enumerate(groups):  # beside the first, above the second, and so on: room for long names
         words = ", ".join(f"{name} {values[name]:g}" for name in group)
-        left = values[group[0]] < low + width / 2
-        x = values[group[-1]] + 0.03 * width if left else values[group[0]] - 0.03 * width
-        ax.text(x, -1, words, ha="left" if left else "right", va="center", fontsize=11)
+        if rank % 2:
+            ax.text(values[group[0]], -1.3, words, ha="center", va="bottom", fontsize=11)
+        else:
+            ax.text(values[group[-1]] + 0.03 * width, -1, words, va="center", fontsize=11)
     ax.set_yticks(range(-1, len(rows)), ["published", *rows])
-    ax.set_ylim(len(rows) - 0.4, -1.6)
+    ax.set_ylim(len(rows) - 0.4, -2)
 
 
 def _colour(method: str) -> str:
