@@ -32,6 +32,7 @@ That is all. Three things are good to have:
 ``get_normalized_expression``,                     these two; ``encode``, a ``Normal``; ``learns_library``;
 ``posterior_predictive_sample``,                   ``decode(z, log_library, batch)``: (…, N, L), (…, N, 1), (N,) to an
 ``differential_expression``, ``annotate``          ``Independent`` over cells whose ``base_dist`` has a mean ``mu``
+``impute``, ``thinned_predictive_sample``          the same; ``base_dist`` has ``theta`` too, but for a mean
 ``get_latent_library_size``                        the same; where ``learns_library``, ``encode_library(x)`` of log ℓ
 =================================================  =====================================================================
 
