@@ -1,0 +1,208 @@
+"""scANVI: scVI whose z comes from a mixture, one part for each type of cell c, and a classifier that names the part.
+
+Changed against ``scvi``: the prior of z, once N(0, I), is now made by two more latent variables, c and u. Decoder,
+library size and batches stay as they are.
+
+Axes: N cells, G genes, L latent dimensions (of z, and as many of u), C labels, K samples of the latent variables.
+
+Source: Xu et al. 2021, https://doi.org/10.15252/msb.20209620, after M1+M2 of Kingma et al. 2014,
+https://doi.org/10.48550/arXiv.1406.5298.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Normal, kl_divergence
+from torch.nn.functional import one_hot
+
+from course_lib.arguments import fraction, not_negative, unique_names, widths
+from course_lib.data.cells import Cells, log_total
+from course_lib.data.columns import ONLY_BATCH
+from course_lib.models.scvi import SCVI, LibraryPrior
+from course_lib.networks import GaussianEncoder, fully_connected
+from course_lib.probability.bounds import ELBO
+from course_lib.probability.gaussian import standard_normal
+
+
+class SCANVI(SCVI):
+    """c ~ Cat(1/C), u ~ N(0, I), z∣u, c ~ N(μ(u, c), σ²(u, c)), then x∣z, ℓ, s as in scVI.
+
+    Parameters
+    ----------
+    genes, batches, library_prior : as in ``SCVI``, and so are all ``settings``: n_latent, hidden, dropout, ….
+    labels : C names, those that the labelled cells have: ``cells.labels``. No cell is ever given another one.
+    classification_weight : α ≥ 0, what −log q(c∣z) of a labelled cell counts in the loss, beside its bound.
+    classifier_hidden : widths of the hidden layers of the classifier; none makes its logits linear in z.
+
+    Raises
+    ------
+    TypeError, ValueError : an argument of another kind, or outside of its range; named before anything is built.
+    """
+
+    def __init__(
+        self,
+        genes: Sequence[str],
+        batches: Sequence[str] = (ONLY_BATCH,),
+        labels: Sequence[str] = (),
+        *,
+        library_prior: LibraryPrior | None,
+        classification_weight: float = 50.0,
+        classifier_hidden: Sequence[int] = (),
+        hidden: Sequence[int] = (128,),
+        dropout: float = 0.1,
+        **settings: Any,
+    ):
+        classification_weight = not_negative("classification_weight", classification_weight)
+        classifier_hidden = widths("classifier_hidden", classifier_hidden, least_layers=0)
+        if len(labels) == 0:
+            raise ValueError(
+                "labels: expected at least one name, found none; give cells.labels, of cells made with "
+                "cells_from_counts(data, label_key=…), or train an SCVI, which needs no labels."
+            )
+        labels = unique_names("labels", labels)
+        super().__init__(genes, batches, library_prior=library_prior, hidden=hidden, dropout=dropout, **settings)
+        self.labels, self.classification_weight = labels, classification_weight
+        n_labels, width = len(labels), hidden[-1:]
+        self.classifier = fully_connected([self.n_latent, *classifier_hidden, n_labels], dropout)  # q(c∣z)
+        # The label enters one-hot, beside the input of every hidden layer, as the batch does in the decoder.
+        self.u_encoder = GaussianEncoder(self.n_latent, width, self.n_latent, dropout, n_batches=n_labels)  # q(u∣z, c)
+        self.u_decoder = GaussianEncoder(self.n_latent, width, self.n_latent, n_batches=n_labels)  # p(z∣u, c)
+
+    @property
+    def prior_label(self) -> Categorical:
+        """p(c): every label equally probable, however often it was seen. Batch shape ()."""
+        return Categorical(logits=next(self.parameters()).new_zeros(len(self.labels)))
+
+    @property
+    def prior_u(self) -> Normal:
+        """p(u) = N(0, I), batch shape (L,)."""
+        return standard_normal(self.n_latent, like=next(self.parameters()))
+
+    def classify(self, z: Tensor) -> Categorical:
+        """q(c∣z): (..., N, L) to batch shape (..., N). The network's output are logits: any real numbers."""
+        return Categorical(logits=self.classifier(z))
+
+    def encode_u(self, z: Tensor, label: Tensor) -> Normal:
+        """q(u∣z, c): (..., N, L) and codes (N,) to batch shape (..., N, L)."""
+        return self.u_encoder(z, label)
+
+    def decode_u(self, u: Tensor, label: Tensor) -> Normal:
+        """p(z∣u, c): (..., N, L) and codes (N,) to batch shape (..., N, L)."""
+        return self.u_decoder(u, label)
+
+    def each_label(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z (..., N, L), once for every label: (..., C, N, L), and the labels' codes, (C, 1)."""
+        codes = torch.arange(len(self.labels), device=z.device).unsqueeze(-1)  # (C, 1)
+        return z.unsqueeze(-3).expand(*z.shape[:-2], len(codes), *z.shape[-2:]), codes
+
+    def label_weights(self, z: Tensor, cells: Cells) -> Tensor:
+        """How much each label counts, (N, C): all of it where the cell's is known, q(c∣z) where it is not."""
+        probabilities = self.classify(z).probs  # (N, C)
+        if cells.label is None:
+            return probabilities
+        known = one_hot(cells.label.clamp(min=0), len(self.labels)).to(z.dtype)  # (N, C)
+        return torch.where(cells.label.unsqueeze(-1) >= 0, known, probabilities)
+
+    def elbo(self, cells: Cells) -> ELBO:
+        """E_q[log p(x∣z, ℓ, s) + log p(z∣u, c) − log q(z∣x)] − KL(q(u∣z, c) ‖ p(u)) − KL(q(c) ‖ p(c)) − KL of ℓ.
+
+        One draw of z, of ℓ, and of u for every label; the sum over labels is exact. q(c) is the classifier's, q(c∣z),
+        where a cell has no label; where it has one, q(c) is sure of it, and −KL(q(c) ‖ p(c)) is log p(c): a bound on
+        log p(x∣s), and on log p(x, c∣s).
+        """
+        q = self.encode(cells.x, cells.batch)  # q(z∣x), (N, L)
+        return self.elbo_at(q.rsample(), q, cells)
+
+    def elbo_at(self, z: Tensor, q: Normal, cells: Cells) -> ELBO:
+        """The bound at a draw z (N, L) of q(z∣x)."""
+        log_library, kl_library = log_total(cells.x), None  # (N, 1)
+        if self.learns_library:
+            q_library = self.encode_library(cells.x, cells.batch)
+            log_library = q_library.rsample()
+            kl_library = kl_divergence(q_library, self.prior_library(cells.batch)).sum(-1)  # (N,)
+        p = self.decode(z, log_library, cells.batch)  # p(x∣z, ℓ, s)
+
+        z_each, label = self.each_label(z)  # (C, N, L), (C, 1)
+        q_u = self.encode_u(z_each, label)  # q(u∣z, c), (C, N, L)
+        log_p_z = self.decode_u(q_u.rsample(), label).log_prob(z_each).sum(-1).T  # log p(z∣u, c), (N, C)
+        kl_u = kl_divergence(q_u, self.prior_u).sum(-1).T  # (N, C)
+        w = self.label_weights(z, cells)  # q(c), (N, C)
+        kl_label = (torch.xlogy(w, w) - w * self.prior_label.logits).sum(-1)  # KL(q(c) ‖ p(c)), (N,)
+        return ELBO(
+            reconstruction=p.log_prob(cells.x),
+            kl_z=q.log_prob(z).sum(-1) - (w * log_p_z).sum(-1),
+            kl_library=kl_library,
+            further={"kl_u": (w * kl_u).sum(-1), "kl_label": kl_label},
+        )
+
+    def loss(self, cells: Cells, kl_weight: float = 1.0) -> dict[str, Tensor]:
+        """−ELBO per cell, and α · classification: −log q(c∣z) of each labelled cell, 0 of every other, mean over all.
+
+        The bound alone never asks the classifier about a cell whose label is known: q(c∣z) is not in it.
+        ``kl_weight`` weighs log q(z∣x) − log p(z∣u, c) alone.
+        """
+        q = self.encode(cells.x, cells.batch)
+        z = q.rsample()
+        terms = self.elbo_at(z, q, cells).loss(kl_weight)
+        classification = self.classification(z, cells).mean()
+        loss = terms["loss"] + self.classification_weight * classification
+        return terms | {"loss": loss, "classification": classification}
+
+    def classification(self, z: Tensor, cells: Cells) -> Tensor:
+        """−log q(c∣z) of the labelled cells, 0 of the others: (N,)."""
+        if cells.label is None:
+            return z.new_zeros(len(z))
+        return torch.where(cells.label >= 0, -self.classify(z).log_prob(cells.label.clamp(min=0)), 0.0)
+
+    def log_weights(self, cells: Cells, n_samples: int) -> Tensor:
+        """log Σ_c p(x, z_k, u_kc, c, ℓ_k∣s) / q(z_k, u_kc, ℓ_k∣x, c) for K draws from q: (K, N).
+
+        Unbiased weights of log p(x∣s): for each label a draw of u, and c itself is summed, so that the classifier has
+        no say. Of a cell with a label only that one is summed: weights of log p(x, c∣s), as in ``elbo``.
+        """
+        q = self.encode(cells.x, cells.batch)
+        z = q.rsample((n_samples,))  # (K, N, L)
+        log_library = log_total(cells.x)  # (N, 1)
+        log_ratio = -q.log_prob(z).sum(-1)  # (K, N)
+        if self.learns_library:
+            q_library = self.encode_library(cells.x, cells.batch)
+            log_library = q_library.rsample((n_samples,))  # (K, N, 1)
+            p_library = self.prior_library(cells.batch)
+            log_ratio = log_ratio + (p_library.log_prob(log_library) - q_library.log_prob(log_library)).squeeze(-1)
+
+        z_each, label = self.each_label(z)  # (K, C, N, L), (C, 1)
+        q_u = self.encode_u(z_each, label)
+        u = q_u.rsample()
+        log_joint = self.decode_u(u, label).log_prob(z_each) + self.prior_u.log_prob(u) - q_u.log_prob(u)
+        log_joint = log_joint.sum(-1).transpose(-1, -2) + self.prior_label.logits  # (K, N, C), with log p(c)
+        if cells.label is not None:
+            others = torch.arange(len(self.labels), device=z.device) != cells.label.unsqueeze(-1)  # (N, C)
+            log_joint = log_joint.masked_fill(others & (cells.label >= 0).unsqueeze(-1), -torch.inf)
+        log_p_z = log_joint.logsumexp(-1)  # (K, N)
+        return self.decode(z, log_library, cells.batch).log_prob(cells.x) + log_p_z + log_ratio
+
+    def start_from(self, scvi: SCVI) -> None:
+        """Take over encoders and decoder of a trained ``SCVI`` of the same genes, batches and settings.
+
+        Raises
+        ------
+        TypeError : what is no SCVI.   ValueError : one of other genes, batches, widths or settings.
+        """
+        if not isinstance(scvi, SCVI):
+            raise TypeError(f"scvi: expected a trained SCVI to start from, found {type(scvi).__name__}.")
+        for name in ("genes", "batches"):
+            if getattr(scvi, name) != getattr(self, name):
+                raise ValueError(f"scvi: expected the {name} of this model, found others; build both from the same cells.")
+        ours, theirs = self.state_dict(), scvi.state_dict()
+        shared = {name: value for name, value in theirs.items() if name in ours}
+        added = ("classifier.", "u_encoder.", "u_decoder.")
+        lacking = [name for name in ours if name not in theirs and not name.startswith(added)]
+        other = [name for name, value in shared.items() if value.shape != ours[name].shape]
+        if lacking or other or len(shared) < len(theirs):
+            raise ValueError("scvi: expected the settings of this model.")
+        self.load_state_dict(shared, strict=False)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, labels={self.labels}, classification_weight={self.classification_weight}"
