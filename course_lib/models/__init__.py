@@ -1,4 +1,4 @@
-"""One file, one model; each is a small step from the one before it: autoencoder, GENEEX, VAE, simplified scVI, scVI.
+"""One file, one model, each a small step from the one before: autoencoder, GENEEX, VAE, simplified scVI, scVI, scANVI.
 
 A model of your own may live here or anywhere else: training and analysis ask what it has, never what it is.
 ``tests/test_contract.py`` writes two, outside of the library, and holds every line below.
@@ -14,8 +14,8 @@ That is all. Three things are good to have:
 - what must survive an interruption is in ``state_dict`` (parameters, and buffers for the rest), what makes two models
   differ beyond their layers in ``extra_repr``: a checkpoint compares both;
 - ``needs_counts = True`` where x is scored as counts: cells of expression are refused;
-- ``genes`` and ``batches``, tuples of names, where the model is built for them: other cells are refused. Without
-  ``genes``, ``fit`` writes there those that the model learned from; ``epochs_trained`` it writes in any case.
+- ``genes``, ``batches`` and ``labels``, tuples of names, where the model is built for them: other cells are refused.
+  Without ``genes``, ``fit`` writes there those that the model learned from; ``epochs_trained`` it writes in any case.
 
 **To be asked**, by ``analysis``; N cells, G genes, L latent dimensions, K samples:
 
@@ -31,6 +31,8 @@ That is all. Three things are good to have:
 ``posterior_predictive_sample``,                   ``decode(z, log_library, batch)``: (…, N, L), (…, N, 1), (N,) to an
 ``differential_expression``, ``annotate``          ``Independent`` over cells whose ``base_dist`` has a mean ``mu``
 ``get_latent_library_size``                        the same; where ``learns_library``, ``encode_library(x)`` of log ℓ
+``predict``, ``annotate_labels``                   ``genes``, ``batches``, ``labels``; ``encode``; ``classify(z)``, a
+                                                   ``Categorical``
 =================================================  =====================================================================
 
 A model whose encoders see the batch says ``encodes_batch = True`` and takes it: ``encode(x, batch)``.
