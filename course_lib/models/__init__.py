@@ -1,7 +1,7 @@
 """One file, one model, each a small step from the one before: autoencoder, GENEEX, VAE, simplified scVI, scVI, scANVI.
 
 A model of your own may live here or anywhere else: training and analysis ask what it has, never what it is.
-``tests/test_contract.py`` writes two, outside of the library, and holds every line below.
+``tests/test_contract.py`` writes three, outside of the library, and holds every line below.
 
 **To be trained**, by ``training.fit``: an ``nn.Module`` with parameters, and
 
