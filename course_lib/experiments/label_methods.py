@@ -37,11 +37,11 @@ from course_lib.analysis.latent import get_latent_representation
 from course_lib.data.cells import cells_from_counts
 from course_lib.experiments import scvi_tools
 from course_lib.models.scanvi import SCANVI, start_at_regression
-from course_lib.models.scvi import SCVI, start_at_profile
+from course_lib.models.scvi import SCVI, GeneLikelihood, start_at_profile
 from course_lib.training import fit
 
 N_COMPONENTS, N_NEIGHBORS, N_LATENT = 30, 5, 10
-LIKELIHOOD = "nb"
+LIKELIHOOD: GeneLikelihood = "nb"
 ADAM: dict[str, Any] = {
     "one_cycle": True, "batch_size": 64, "eps": 0.01, "weight_decay": 1e-6, "progress": False,
 }  # fmt: skip
@@ -102,7 +102,7 @@ def label_all(
 ) -> tuple[dict[str, Probabilities], tuple[str, ...]]:  # fmt: skip
     """Every method's probabilities for all cells, from the labels of those ``kept``; and the columns' labels."""
     data = data.copy()
-    data.obs["label"] = pd.Categorical(np.where(kept, types, None))
+    data.obs["label"] = pd.Categorical(pd.Series(types).where(kept))  # NaN elsewhere
     cells = cells_from_counts(data, batch_key=batch_key, label_key="label")
     z = get_latent_representation(learned.scvi, cells_from_counts(data, batch_key=batch_key))
 
