@@ -340,6 +340,19 @@ def test_a_type_whose_label_nobody_has_is_called_by_the_others_names():
     assert set(predict(model, cells)[types == "2"]) <= {"0", "1"}
 
 
+def test_all_labels_and_a_type_of_one_cell_are_learned_like_any_others():
+    data, types, _ = labelled()
+    rare = np.flatnonzero(types == "2")[1:]  # one cell of the third type is left
+    data, types = data[np.setdiff1d(np.arange(len(types)), rare)].copy(), np.delete(types, rare)
+    data.obs["label"] = pd.Categorical(types)
+    model, cells, history = trained(data)
+    assert (cells.label >= 0).all()
+    assert (predict(model, cells) == types).mean() > 0.98
+    assert predict(model, cells)[types == "2"].tolist() == ["2"]
+    # every label is known, so that each cell pays log C for it: −log p(c)
+    np.testing.assert_allclose(history["train_kl_label"], np.log(3), rtol=1e-5)
+
+
 @pytest.mark.parametrize("learned", [False, True])
 def test_it_starts_from_a_trained_scvi(learned):
     cells = some_cells([0, 1, 2, 0, 1])
@@ -360,14 +373,14 @@ def test_it_starts_from_a_trained_scvi(learned):
     assert model.z_encoder.to_mu.weight.abs().sum() > 0  # a copy, not the same tensors
 
 
-@pytest.mark.parametrize("names", [("0", "1", "2"), ("0", "1")])
-def test_the_classifier_starts_at_the_logistic_regression_of_labels_on_z(names):
+@pytest.mark.parametrize("names, sparse", [(("0", "1", "2"), False), (("0", "1"), False), (("0", "1", "2"), True)])
+def test_the_classifier_starts_at_the_logistic_regression_of_labels_on_z(names, sparse):
     data, types, _ = labelled(keep=0.5)
     data.obs["label"] = pd.Categorical(np.where(np.isin(types, names), data.obs["label"].astype(object), None))
     cells = cells_from_counts(data, label_key="label")
     torch.manual_seed(0)
     model = SCANVI(cells.genes, cells.batches, cells.labels, library_prior=None, n_latent=3, hidden=(16,)).eval()
-    start_at_regression(model, cells)
+    start_at_regression(model, cells_from_counts(data, label_key="label", sparse=True) if sparse else cells)
     z = model.encode(cells.x).mean.detach().numpy()
     known = data.obs["label"].notna().to_numpy()
     other = LogisticRegression(max_iter=5_000).fit(z[known], data.obs["label"].to_numpy()[known].astype(str))
