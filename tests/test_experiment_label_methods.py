@@ -73,13 +73,3 @@ def test_every_method_names_cells_and_looks_at_no_label_that_was_not_given(monke
     again, _ = label_methods.label_all(data, lies, kept, "batch", 0, learned)
     for method in label_methods.METHODS:
         np.testing.assert_allclose(again[method].table, found[method].table, atol=1e-4, err_msg=method)
-
-
-@pytest.mark.slow
-def test_without_its_epochs_scvi_tools_is_left_out(monkeypatch):
-    monkeypatch.setattr(label_methods, "SCVI_EPOCHS", 1)
-    monkeypatch.setattr(label_methods, "SCANVI_EPOCHS", 1)
-    data, types, kept = few_cells()
-    learned = label_methods.without_labels(data, None, seed=0, peer_epochs=None)
-    found, _ = label_methods.label_all(data, types, kept, None, 0, learned)
-    assert set(found) == {*label_methods.METHODS} - {"scvi_tools"}

@@ -19,7 +19,7 @@ from course_lib.analysis.exact_bound import bound_by_quadrature
 from course_lib.analysis.labels import predict
 from course_lib.analysis.posterior import get_marginal_ll, get_normalized_expression
 from course_lib.data.cells import Cells, cells_from_counts
-from course_lib.models.scanvi import SCANVI, start_at_regression
+from course_lib.models.scanvi import SCANVI, label_frequencies, start_at_regression
 from course_lib.models.scvi import SCVI, LibraryPrior
 from course_lib.probability.quadrature import Grid
 from course_lib.training import fit
@@ -35,9 +35,15 @@ def some_cells(label: list[int] | None, n: int = 5, n_genes: int = 6, labels=LAB
     return Cells(x, batch, tuple(f"g{j}" for j in range(n_genes)), ("s1", "s2"), codes, labels)
 
 
+def p_c(n_labels: int) -> Tensor:
+    """Labels that are not equally probable: 1 to 2 to 3."""
+    return torch.arange(1.0, n_labels + 1) / torch.arange(1.0, n_labels + 1).sum()
+
+
 def a_model(cells: Cells, n_latent: int = 2, learned: bool = False, **settings) -> SCANVI:
-    """Random weights, large enough that labels differ, in double precision."""
+    """Random weights, large enough that labels differ, in double precision; and a prior that is not uniform."""
     torch.manual_seed(0)
+    settings = {"label_prior": p_c(len(cells.labels))} | settings
     prior = LibraryPrior(torch.tensor([3.0, 3.4]), torch.tensor([0.3, 0.4])) if learned else None
     model = SCANVI(
         cells.genes, cells.batches, cells.labels, library_prior=prior, n_latent=n_latent, hidden=(7,), **settings
@@ -81,15 +87,17 @@ def test_the_bound_is_the_sum_over_labels_written_out_with_the_same_draws(learne
             q_u = model.encode_u(one, code)
             u = q_u.mean + q_u.stddev * noise[c, n]
             within = model.decode_u(u, code).log_prob(one).sum() - kl_divergence(q_u, Normal(0.0, 1.0)).sum()
-            value += weight * (within.item() + np.log(1 / 3) - np.log(weight))  # log p(c), and the entropy of q(c)
-        assert bound.value[n].item() == pytest.approx(value, abs=1e-9), n
+            value += weight * (
+                within.item() + np.log([1 / 6, 2 / 6, 3 / 6][c]) - np.log(weight)
+            )  # log p(c), and the entropy of q(c)
+        assert bound.value[n].item() == pytest.approx(value, abs=1e-7), n  # p(c) is kept in single precision
     assert set(bound.further) == {"kl_u", "kl_label"}
     assert (bound.kl_library is not None) == learned
 
 
 def test_a_known_label_costs_log_c_and_an_unknown_one_at_most_that():
     cells = some_cells([-1, 2, -1, 0, -1])
-    kl_label = a_model(cells).elbo(cells).further["kl_label"]
+    kl_label = a_model(cells, label_prior=None).elbo(cells).further["kl_label"]
     torch.testing.assert_close(kl_label[[1, 3]], torch.full((2,), np.log(3)).double())
     unknown = kl_label[[0, 2, 4]]
     assert ((unknown > 0) & (unknown < np.log(3))).all()
@@ -101,7 +109,7 @@ def test_the_cost_of_a_label_stays_finite_where_the_classifier_is_sure():
     model.classifier.bias.data.copy_(torch.tensor([2000.0, 0.0, 0.0]))
     terms = model.loss(cells)
     terms["loss"].backward()
-    assert terms["kl_label"].item() == pytest.approx(np.log(3))
+    assert terms["kl_label"].item() == pytest.approx(np.log(6))
     assert all(weights.grad is None or torch.isfinite(weights.grad).all() for weights in model.parameters())
 
 
@@ -120,7 +128,9 @@ def evidence_by_quadrature(model: SCANVI, cells: Cells) -> Tensor:
         for c in [label] if label >= 0 else range(len(model.labels)):
             p_z = model.decode_u(u.z[:, None], torch.full((len(u.z),), c))  # (U, 1)
             log_p_zu = p_z.log_prob(z.z[:, None, None])[..., 0] + Normal(0.0, 1.0).log_prob(u.z)  # (Z, U)
-            by_label.append(z.log_integral(log_p_x + u.log_integral(log_p_zu)) - np.log(len(model.labels)))
+            by_label.append(
+                z.log_integral(log_p_x + u.log_integral(log_p_zu)) + p_c(len(model.labels)).double().log()[c]
+            )
         found.append(torch.stack(by_label).logsumexp(0))
     return torch.stack(found)
 
@@ -177,7 +187,7 @@ def test_with_exact_posteriors_of_c_and_u_the_bound_pays_for_z_alone(monkeypatch
     model, exact = a_model(cells), LinearMixture()
     monkeypatch.setattr(model, "decode_u", exact.p_z)
     monkeypatch.setattr(model, "encode_u", exact.q_u)
-    monkeypatch.setattr(model, "classify", lambda z: Categorical(logits=exact.log_p_zc(z)))
+    monkeypatch.setattr(model, "classify", lambda z: Categorical(logits=exact.log_p_zc(z) + p_c(3).double().log()))
     q = model.encode(cells.x)
     z = q.sample()
     n_draws = 20_000
@@ -185,8 +195,9 @@ def test_with_exact_posteriors_of_c_and_u_the_bound_pays_for_z_alone(monkeypatch
     bound = model.elbo_at(z[copies], Normal(q.mean[copies], q.stddev[copies]), cells[copies])
     spent = (bound.value - bound.reconstruction).view(n_draws, 5)  # u is drawn anew
     by_label = scipy.stats.norm(exact.b.numpy(), np.sqrt(exact.a**2 + exact.v)).logpdf(z.numpy()[..., None]).sum(1)
-    log_p = scipy.special.logsumexp(by_label, axis=1) - np.log(3)  # log p(z), (N,)
-    log_p[[1, 3]] = by_label[[1, 3], [2, 0]] - np.log(3)  # log p(z, c)
+    by_label = by_label + np.log([1 / 6, 2 / 6, 3 / 6])  # log p(z, c), (N, C)
+    log_p = scipy.special.logsumexp(by_label, axis=1)  # log p(z), (N,)
+    log_p[[1, 3]] = by_label[[1, 3], [2, 0]]
     expected = log_p - q.log_prob(z).sum(-1).numpy()
     error = spent.std(0) / n_draws**0.5
     assert (error < 0.02).all()
@@ -196,7 +207,7 @@ def test_with_exact_posteriors_of_c_and_u_the_bound_pays_for_z_alone(monkeypatch
     weights = model.log_weights(cells, 1)[0]
     torch.manual_seed(2)
     z = q.rsample((1,))[0]
-    log_p_z = exact.log_p_zc(z) - np.log(3)
+    log_p_z = exact.log_p_zc(z) + p_c(3).double().log()
     known = one_hot(torch.tensor([0, 2, 0, 0, 0]), 3).bool()
     log_p_z[[1, 3]] = log_p_z[[1, 3]].masked_fill(~known[[1, 3]], -torch.inf)
     log_x = model.decode(z, cells.x.sum(-1, keepdim=True).log(), cells.batch).log_prob(cells.x)
@@ -287,7 +298,8 @@ def test_one_label_alone_is_certain():
     cells = some_cells([0, -1, -1, -1, 0], labels=("only",))
     model = a_model(cells)
     terms = model.loss(cells)
-    assert terms["kl_label"].item() == terms["classification"].item() == 0
+    assert terms["kl_label"].item() == pytest.approx(0, abs=1e-12)
+    assert terms["classification"].item() == 0
     assert (predict(model, cells) == "only").all()
 
 
@@ -387,15 +399,24 @@ def test_the_classifier_starts_at_the_logistic_regression_of_labels_on_z(names, 
     np.testing.assert_allclose(predict(model, cells, soft=True), other.predict_proba(z), atol=1e-3)
 
 
+def test_frequencies_are_the_labels_shares_among_the_labelled_cells():
+    cells = some_cells([2, 0, -1, 0, 1])
+    torch.testing.assert_close(label_frequencies(cells), torch.tensor([0.5, 0.25, 0.25]))
+    model = a_model(cells, label_prior=label_frequencies(cells))
+    torch.testing.assert_close(model.prior_label.probs, torch.tensor([0.5, 0.25, 0.25]).double())
+
+
 def test_a_start_at_the_regression_needs_a_cell_of_every_label():
     cells = some_cells([-1, 2, -1, 0, -1])
     for wrong, message in (
-        (some_cells([-1] * 5), "expected cells with labels to start at, found none"),
-        (some_cells(None), "expected cells with labels to start at, found none"),
-        (cells, "expected a cell of every label, found none of 'b'"),
+        (some_cells([-1] * 5), "expected cells with labels, found none"),
+        (some_cells(None), "expected cells with labels, found none"),
+        (cells, "expected a labelled cell of every label, found none of 'b'"),
     ):
         with pytest.raises(ValueError, match=f"cells: {message}"):
             start_at_regression(a_model(cells), wrong)
+        with pytest.raises(ValueError, match=f"cells: {message}"):
+            label_frequencies(wrong)
     only = some_cells([0, -1, -1, -1, 0], labels=("only",))
     model = a_model(only)
     before = model.classifier.weight.clone()
@@ -418,6 +439,15 @@ BUILD = {"genes": GENES, "batches": ("s1",), "labels": LABELS, "library_prior": 
         ({"labels": None}, TypeError, "labels: expected a sequence of names"),
         ({"classification_weight": -1}, ValueError, "classification_weight: expected a number ≥ 0, found -1"),
         ({"classification_weight": "50"}, TypeError, "classification_weight: expected a number"),
+        ({"label_prior": [0.2, 0.3, 0.5]}, TypeError, "label_prior: expected a tensor"),
+        (
+            {"label_prior": torch.ones(3)},
+            ValueError,
+            "label_prior: expected a probability > 0 for each of the 3 labels",
+        ),
+        ({"label_prior": torch.tensor([0.0, 0.5, 0.5])}, ValueError, "label_prior: expected a probability > 0"),
+        ({"label_prior": torch.tensor([0.5, 0.5])}, ValueError, "label_prior: expected a probability > 0"),
+        ({"label_prior": torch.tensor([0.5, 0.5, float("nan")])}, ValueError, "label_prior: expected"),
         ({"n_latent": 0}, ValueError, "n_latent"),
         ({"hidden": ()}, ValueError, "hidden: expected at least one"),
     ],

@@ -1,4 +1,4 @@
-"""Five ways to name cells of which a few are named: what ``annotation`` and ``annotation_transfer`` compare.
+"""Ways to name cells of which a few are named: what ``annotation`` and ``annotation_transfer`` compare.
 
 ``lr_pcs``
     logistic regression on 30 principal components of log1p of counts per 10,000; components of all cells.
@@ -6,7 +6,10 @@
     logistic regression, and 5 nearest neighbours, on the posterior means of our scVI, trained on all cells without a
     label.
 ``scanvi``
-    ours: started from that scVI and from ``lr_scvi``, then trained on all cells and the labels given.
+    ours: started from that scVI and from ``lr_scvi``, then trained on all cells and the labels given; p(c) are the
+    frequencies of the labels given.
+``scanvi_uniform``
+    the same, but that every label is equally probable, as in scvi-tools.
 ``scvi_tools``
     scvi-tools' SCANVI at its defaults, started from its SCVI at its defaults, but that no cell is set aside.
 
@@ -34,9 +37,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from course_lib.analysis.calibration import calibration_error, reliability
 from course_lib.analysis.labels import predict
 from course_lib.analysis.latent import get_latent_representation
-from course_lib.data.cells import cells_from_counts
+from course_lib.data.cells import Cells, cells_from_counts
 from course_lib.experiments import scvi_tools
-from course_lib.models.scanvi import SCANVI, start_at_regression
+from course_lib.models.scanvi import SCANVI, label_frequencies, start_at_regression
 from course_lib.models.scvi import SCVI, GeneLikelihood, start_at_profile
 from course_lib.training import fit
 
@@ -48,11 +51,11 @@ ADAM: dict[str, Any] = {
 SCVI_EPOCHS, SCVI_LR = 60, 1e-2  # the top of one cycle
 SCANVI_EPOCHS, SCANVI_LR, CLASSIFICATION_WEIGHT = 20, 1e-2, 50.0
 LEAST_PROBABILITY = 1e-3  # of the true label, where its logarithm is taken: 5 neighbours often say zero
-METHODS = ("lr_pcs", "lr_scvi", "knn_scvi", "scanvi", "scvi_tools")
+METHODS = ("lr_pcs", "lr_scvi", "knn_scvi", "scanvi", "scanvi_uniform", "scvi_tools")
 SETTINGS: dict[str, object] = {
     "n_components": N_COMPONENTS, "knn_neighbors": N_NEIGHBORS, "n_latent": N_LATENT, "hidden": [128],
     "gene_likelihood": LIKELIHOOD, "library": "observed", "scvi": {"epochs": SCVI_EPOCHS, "lr": SCVI_LR},
-    "scanvi": {"epochs": SCANVI_EPOCHS, "lr": SCANVI_LR, "classification_weight": CLASSIFICATION_WEIGHT},
+    "scanvi": {"epochs": SCANVI_EPOCHS, "lr": SCANVI_LR, "classification_weight": CLASSIFICATION_WEIGHT, "label_prior": "label_frequencies"},
     "adam": {name: value for name, value in ADAM.items() if name != "progress"},
     "start": "ρ at the mean profile; the classifier at the logistic regression on z",
     "scvi_tools": "1.4 defaults: ZINB, SCVI then SCANVI.from_scvi_model, train_size 1",
@@ -74,24 +77,20 @@ class Unsupervised:
 
     components: NDArray[np.float32]  # (N, 30)
     scvi: SCVI
-    peer: Any  # scvi-tools' SCVI, or None
+    peer: Any  # scvi-tools' SCVI
     cpu_s: Mapping[str, float]
 
 
-def without_labels(data: AnnData, batch_key: str | None, seed: int, peer_epochs: int | None) -> Unsupervised:
-    """Components, our scVI and, where its epochs are given, scvi-tools' of all cells."""
+def without_labels(data: AnnData, batch_key: str | None, seed: int, peer_epochs: int) -> Unsupervised:
+    """Components, our scVI and scvi-tools' of all cells."""
     seconds = {}
     start = time.process_time()
     log = data.layers["log"].toarray()
     components = PCA(N_COMPONENTS, random_state=seed).fit_transform(log)
     seconds["components"], start = time.process_time() - start, time.process_time()
-    cells = cells_from_counts(data, batch_key=batch_key)
-    torch.manual_seed(seed)
-    model = SCVI(cells.genes, cells.batches, library_prior=None, gene_likelihood=LIKELIHOOD, n_latent=N_LATENT)
-    start_at_profile(model.decoder, cells)
-    fit(model, cells, epochs=SCVI_EPOCHS, lr=SCVI_LR, seed=seed, **ADAM)
+    model = our_scvi(cells_from_counts(data, batch_key=batch_key), seed)
     seconds["scvi"], start = time.process_time() - start, time.process_time()
-    peer = None if peer_epochs is None else peer_scvi(data, batch_key, seed, peer_epochs)
+    peer = peer_scvi(data, batch_key, seed, peer_epochs)
     seconds["peer"] = time.process_time() - start
     return Unsupervised(components, model, peer, seconds)
 
@@ -101,9 +100,7 @@ def label_all(
     learned: Unsupervised,
 ) -> tuple[dict[str, Probabilities], tuple[str, ...]]:  # fmt: skip
     """Every method's probabilities for all cells, from the labels of those ``kept``; and the columns' labels."""
-    data = data.copy()
-    data.obs["label"] = pd.Categorical(pd.Series(types).where(kept))  # NaN elsewhere
-    cells = cells_from_counts(data, batch_key=batch_key, label_key="label")
+    cells, label = few_labels(data, types, kept, batch_key)
     z = get_latent_representation(learned.scvi, cells_from_counts(data, batch_key=batch_key))
 
     def plain(classifier: Any, codes: NDArray[np.float32], before: str) -> Probabilities:
@@ -116,23 +113,46 @@ def label_all(
         "lr_scvi": plain(LogisticRegression(max_iter=5_000), z, "scvi"),
         "knn_scvi": plain(KNeighborsClassifier(min(N_NEIGHBORS, int(kept.sum()))), z, "scvi"),
     }
+    for name, prior in (("scanvi", label_frequencies(cells)), ("scanvi_uniform", None)):
+        start = time.process_time()
+        probabilities = predict(our_scanvi(cells, learned.scvi, seed, prior), cells, soft=True)
+        found[name] = Probabilities(probabilities, time.process_time() - start + learned.cpu_s["scvi"])
     start = time.process_time()
+    probabilities = peer_scanvi(learned.peer, label, cells.labels, seed)
+    found["scvi_tools"] = Probabilities(probabilities, time.process_time() - start + learned.cpu_s["peer"])
+    return found, cells.labels
+
+
+def few_labels(
+    data: AnnData, types: NDArray[np.str_], kept: NDArray[np.bool_], batch_key: str | None
+) -> tuple[Cells, pd.Series]:
+    """All cells, with the labels of those ``kept``; and these as a column, NaN elsewhere."""
+    label = pd.Series(types, index=data.obs_names).where(kept)
+    labelled = data.copy()
+    labelled.obs["label"] = pd.Categorical(label)
+    return cells_from_counts(labelled, batch_key=batch_key, label_key="label"), label
+
+
+def our_scvi(cells: Cells, seed: int) -> SCVI:
+    """Trained on all cells, whose labels it does not see."""
+    torch.manual_seed(seed)
+    model = SCVI(cells.genes, cells.batches, library_prior=None, gene_likelihood=LIKELIHOOD, n_latent=N_LATENT)
+    start_at_profile(model.decoder, cells)
+    fit(model, cells, epochs=SCVI_EPOCHS, lr=SCVI_LR, seed=seed, **ADAM)
+    return model
+
+
+def our_scanvi(cells: Cells, scvi: SCVI, seed: int, label_prior: torch.Tensor | None) -> SCANVI:
+    """Started from a trained scVI and the logistic regression on its z, trained on all cells."""
     torch.manual_seed(seed)
     model = SCANVI(
-        cells.genes, cells.batches, cells.labels, library_prior=None, gene_likelihood=LIKELIHOOD, n_latent=N_LATENT,
-        classification_weight=CLASSIFICATION_WEIGHT,
+        cells.genes, cells.batches, cells.labels, library_prior=None, label_prior=label_prior,
+        gene_likelihood=LIKELIHOOD, n_latent=N_LATENT, classification_weight=CLASSIFICATION_WEIGHT,
     )  # fmt: skip
-    model.start_from(learned.scvi)
+    model.start_from(scvi)
     start_at_regression(model, cells)
     fit(model, cells, epochs=SCANVI_EPOCHS, lr=SCANVI_LR, seed=seed, **ADAM)
-    probabilities = predict(model, cells, soft=True)
-    found["scanvi"] = Probabilities(probabilities, time.process_time() - start + learned.cpu_s["scvi"])
-
-    if learned.peer is not None:
-        start = time.process_time()
-        probabilities = peer_scanvi(learned.peer, data.obs["label"], cells.labels, seed)
-        found["scvi_tools"] = Probabilities(probabilities, time.process_time() - start + learned.cpu_s["peer"])
-    return found, cells.labels
+    return model
 
 
 UNKNOWN = "unknown"  # what scvi-tools is told of a cell without label
@@ -160,7 +180,7 @@ def peer_scanvi(peer: Any, label: pd.Series, labels: tuple[str, ...], seed: int)
 
     scvi.settings.seed = seed
     own = peer.adata.copy()
-    own.obs["label"] = label.astype(object).fillna(UNKNOWN).astype("category").to_numpy()
+    own.obs["label"] = pd.Categorical(label.fillna(UNKNOWN))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = scvi.model.SCANVI.from_scvi_model(peer, UNKNOWN, labels_key="label", adata=own)

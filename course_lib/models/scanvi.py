@@ -29,18 +29,21 @@ from course_lib.probability.gaussian import standard_normal
 
 
 class SCANVI(SCVI):
-    """c ~ Cat(1/C), u ~ N(0, I), z∣u, c ~ N(μ(u, c), σ²(u, c)), then x∣z, ℓ, s as in scVI.
+    """c ~ Cat(p(c)), u ~ N(0, I), z∣u, c ~ N(μ(u, c), σ²(u, c)), then x∣z, ℓ, s as in scVI.
 
     Parameters
     ----------
     genes, batches, library_prior : as in ``SCVI``, and so are all ``settings``: n_latent, hidden, dropout, ….
     labels : C names, those that the labelled cells have: ``cells.labels``. No cell is ever given another one.
+    label_prior : p(c), (C,), from ``label_frequencies(cells)``; None makes every label equally probable.
     classification_weight : α ≥ 0, what −log q(c∣z) of a labelled cell counts in the loss, beside its bound.
 
     Raises
     ------
     TypeError, ValueError : an argument of another kind, or outside of its range; named before anything is built.
     """
+
+    label_prior: Tensor
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class SCANVI(SCVI):
         labels: Sequence[str] = (),
         *,
         library_prior: LibraryPrior | None,
+        label_prior: Tensor | None = None,
         classification_weight: float = 50.0,
         hidden: Sequence[int] = (128,),
         dropout: float = 0.1,
@@ -61,8 +65,12 @@ class SCANVI(SCVI):
                 "cells_from_counts(data, label_key=…), or train an SCVI, which needs no labels."
             )
         labels = unique_names("labels", labels)
+        if label_prior is None:
+            label_prior = torch.full((len(labels),), 1 / len(labels))
+        check_label_prior(label_prior, len(labels))
         super().__init__(genes, batches, library_prior=library_prior, hidden=hidden, dropout=dropout, **settings)
         self.labels, self.classification_weight = labels, classification_weight
+        self.register_buffer("label_prior", label_prior.float())
         n_labels, width = len(labels), hidden[-1:]
         self.classifier = nn.Linear(self.n_latent, n_labels)  # q(c∣z), whose logits are linear in z
         # The label enters one-hot, beside the input of every hidden layer, as the batch does in the decoder.
@@ -76,8 +84,8 @@ class SCANVI(SCVI):
 
     @property
     def prior_label(self) -> Categorical:
-        """p(c): every label equally probable, however often it was seen. Batch shape ()."""
-        return Categorical(logits=next(self.parameters()).new_zeros(len(self.labels)))
+        """p(c), batch shape ()."""
+        return Categorical(self.label_prior)
 
     @property
     def prior_u(self) -> Normal:
@@ -204,7 +212,7 @@ class SCANVI(SCVI):
                 )
         ours, theirs = self.state_dict(), scvi.state_dict()
         shared = {name: value for name, value in theirs.items() if name in ours}
-        added = ("classifier.", "u_encoder.", "u_decoder.")
+        added = ("label_prior", "classifier.", "u_encoder.", "u_decoder.")
         lacking = [name for name in ours if name not in theirs and not name.startswith(added)]
         other = [name for name, value in shared.items() if value.shape != ours[name].shape]
         if lacking or other or len(shared) < len(theirs):
@@ -220,6 +228,46 @@ class SCANVI(SCVI):
         return f"{super().extra_repr()}, labels={self.labels}, classification_weight={self.classification_weight}"
 
 
+def label_frequencies(cells: CellTable) -> Tensor:
+    """The share of each label among the labelled cells, (C,): p(c), where these are a random sample of all cells.
+
+    Where somebody chose whom to label, or labels come from elsewhere, their frequencies say nothing of the others.
+
+    Raises
+    ------
+    ValueError : no cell has a label, or a label that no cell has.
+    """
+    count = label_counts(cells)
+    return count / count.sum()
+
+
+def label_counts(cells: CellTable) -> Tensor:
+    """Labelled cells of each label, (C,), at least one: ValueError else."""
+    if cells.label is None or not (cells.label >= 0).any():
+        raise ValueError("cells: expected cells with labels, found none; make them with a label_key.")
+    count = torch.bincount(cells.label[cells.label >= 0], minlength=len(cells.labels))
+    if (count == 0).any():
+        lacking = cells.labels[int(count.argmin())]
+        raise ValueError(
+            f"cells: expected a labelled cell of every label, found none of {lacking!r}; make them anew with "
+            "cells_from_counts(data, label_key=…), which leaves it out."
+        )
+    return count
+
+
+def check_label_prior(prior: Tensor, n_labels: int) -> None:
+    """TypeError unless it is a tensor, ValueError unless it has a probability > 0 for each label, together one."""
+    if not isinstance(prior, Tensor):
+        raise TypeError(
+            f"label_prior: expected a tensor (C,) or None, found {prior!r:.60}; take label_frequencies(cells)."
+        )
+    if prior.shape != (n_labels,) or not (prior > 0).all() or abs(float(prior.sum()) - 1) > 1e-4:
+        raise ValueError(
+            f"label_prior: expected a probability > 0 for each of the {n_labels} labels, together one, found "
+            f"{prior.tolist()!r:.60}; take label_frequencies(cells)."
+        )
+
+
 def start_at_regression(model: SCANVI, cells: CellTable) -> None:
     """Set the classifier to the logistic regression of the labels on the mean of q(z∣x), over the labelled cells.
 
@@ -230,11 +278,8 @@ def start_at_regression(model: SCANVI, cells: CellTable) -> None:
     ------
     ValueError : a label of the model that no cell has.
     """
-    if cells.label is None or (known := cells.label >= 0).sum() == 0:
-        raise ValueError("cells: expected cells with labels to start at, found none; make them with a label_key.")
-    count = torch.bincount(cells.label[known], minlength=len(model.labels))
-    if (count == 0).any():
-        raise ValueError(f"cells: expected a cell of every label, found none of {model.labels[int(count.argmin())]!r}.")
+    label_counts(cells)
+    known = cells.label >= 0  # (N,)
     if len(model.labels) == 1:
         return  # nothing to tell apart
     parts = cells.subset(known).parts(1_000)
