@@ -65,7 +65,7 @@ CHOSEN_ON: dict[str, object] = {
         "α 50, one cycle to 2e-3, 20 epochs, p(c) uniform": [-0.198, -0.172, 0.930, 0.940],
         "α 10, one cycle to 1e-2, 20 epochs, p(c) uniform": [-0.219, -0.162, 0.932, 0.949],
         "α 200, one cycle to 1e-2, 20 epochs, p(c) uniform": [-0.220, -0.164, 0.934, 0.948],
-    },  # fmt: skip
+    },
     "classifier": {
         "cells": "validation of PBMC3k, the same measures; α 50, one cycle to 2e-3, 20 epochs",
         "started at the logistic regression, p(c) uniform (chosen)": [-0.198, 0.930],

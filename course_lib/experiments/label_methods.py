@@ -55,7 +55,10 @@ METHODS = ("lr_pcs", "lr_scvi", "knn_scvi", "scanvi", "scanvi_uniform", "scvi_to
 SETTINGS: dict[str, object] = {
     "n_components": N_COMPONENTS, "knn_neighbors": N_NEIGHBORS, "n_latent": N_LATENT, "hidden": [128],
     "gene_likelihood": LIKELIHOOD, "library": "observed", "scvi": {"epochs": SCVI_EPOCHS, "lr": SCVI_LR},
-    "scanvi": {"epochs": SCANVI_EPOCHS, "lr": SCANVI_LR, "classification_weight": CLASSIFICATION_WEIGHT, "label_prior": "label_frequencies"},
+    "scanvi": {
+        "epochs": SCANVI_EPOCHS, "lr": SCANVI_LR, "classification_weight": CLASSIFICATION_WEIGHT,
+        "label_prior": "label_frequencies",
+    },
     "adam": {name: value for name, value in ADAM.items() if name != "progress"},
     "start": "ρ at the mean profile; the classifier at the logistic regression on z",
     "scvi_tools": "1.4 defaults: ZINB, SCVI then SCANVI.from_scvi_model, train_size 1",
