@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-LABELS = ("a", "b", "c")
+LABELS, PRIOR = ("a", "b", "c"), torch.tensor([0.25, 0.25, 0.5])
 EXACT = {"rtol": 1e-7, "atol": 1e-5}  # nats; the likelihood, with 1e-8 beside μ and θ of each gene, apart
 
 
@@ -52,7 +52,7 @@ def a_pair(scvi, learned: bool):
     }  # fmt: skip
     theirs = scvi.module.SCANVAE(
         N_GENES, n_batch=2, n_labels=3, n_hidden=N_HIDDEN, n_latent=N_LATENT, use_observed_lib_size=not learned,
-        linear_classifier=True, use_batch_norm="none", **library,
+        linear_classifier=True, use_batch_norm="none", y_prior=PRIOR[None].double(), **library,
     ).double().eval()  # fmt: skip
     if learned:  # their one-hot batches are single, whatever the weights
         theirs.library_log_means, theirs.library_log_vars = (
@@ -60,7 +60,7 @@ def a_pair(scvi, learned: bool):
         )  # fmt: skip
     ours = SCANVI(
         cells.genes, cells.batches, LABELS, library_prior=prior, n_latent=N_LATENT, hidden=(N_HIDDEN,),
-        batch_norm="none", classification_weight=50.0,
+        batch_norm="none", label_prior=PRIOR,
     ).double().eval()  # fmt: skip
     state = encoder_state("z_encoder", theirs.z_encoder, ours.z_encoder.trunk) | decoder_state(theirs, ours)
     state |= encoder_state("u_encoder", theirs.encoder_z2_z1, ours.u_encoder.trunk)
@@ -68,6 +68,7 @@ def a_pair(scvi, learned: bool):
     state |= under("u_decoder.to_mu", theirs.decoder_z1_z2.mean_decoder)
     state |= under("u_decoder.to_log_variance", theirs.decoder_z1_z2.var_decoder)
     state |= under("classifier", theirs.classifier.classifier[-1])
+    state["label_prior"] = PRIOR
     if learned:
         state |= {"library_mean": prior.mean, "library_sd": prior.sd}
         state |= encoder_state("library_encoder", theirs.l_encoder, ours.library_encoder.trunk)
