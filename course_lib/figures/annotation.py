@@ -301,7 +301,9 @@ def reliability_curves(bins: pd.DataFrame, methods: Sequence[str]) -> tuple[Figu
     left.set(xlabel="probability of the name given", ylabel="share of such names that are right")
     left.set(xlim=(0.18, 1.02), ylim=(0.0, 1.04))
     left.text(0.62, 0.12, "below the dotted line:\ntoo sure", color=COLOUR["reference"])
-    right.set(xlabel="probability of the name given", ylabel="share of the hidden cells", yscale="log", xlim=(0.18, 1.02))
+    right.set(
+        xlabel="probability of the name given", ylabel="share of the hidden cells", yscale="log", xlim=(0.18, 1.02)
+    )
     right.legend(loc="upper left")
     finding(left, "Do forecasts come true?")
     finding(right, "Most names are given with confidence")
