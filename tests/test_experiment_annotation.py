@@ -97,3 +97,22 @@ def test_the_further_tables_add_up_to_the_first(table, name):
 def mean_of(table, data, method, measure="accuracy"):
     rows = table[(table["data"] == data) & (table["method"] == method) & (table["measure"] == measure)]
     return rows["value"].mean()
+
+
+def test_on_blood_ours_is_level_with_the_regression_on_components_and_four_points_above_scvi_tools(table):
+    ours = mean_of(table, "pbmc3k", "scanvi")
+    assert ours > mean_of(table, "pbmc3k", "lr_pcs") - 0.01
+    assert ours > mean_of(table, "pbmc3k", "scvi_tools") + 0.04
+
+
+def test_where_few_cells_are_labelled_the_frequencies_of_labels_buy_accuracy_with_rare_types(table):
+    assert mean_of(table, "pbmc3k_1pc", "scanvi") > mean_of(table, "pbmc3k_1pc", "scanvi_uniform") + 0.05
+    rare = [mean_of(table, "pbmc3k", method, "rare_recall") for method in ("scanvi", "scanvi_uniform")]
+    assert rare[0] < rare[1]
+
+
+def test_nobody_passes_the_ceiling_of_the_simulation(table):
+    rows = table[(table["data"] == "simulation") & (table["measure"] == "accuracy")]
+    best = rows.pivot(index="seed", columns="method", values="value")
+    assert (best.drop(columns="bayes").max(axis=1) < best["bayes"]).all()
+    assert (best["bayes"] < 0.995).all()
