@@ -417,6 +417,8 @@ def test_a_start_at_the_regression_needs_a_cell_of_every_label():
             start_at_regression(a_model(cells), wrong)
         with pytest.raises(ValueError, match=f"cells: {message}"):
             label_frequencies(wrong)
+    with pytest.raises(ValueError, match="cells: the model numbers the labels"):
+        start_at_regression(a_model(cells), some_cells([0, 1, 2, 0, 1], labels=("c", "b", "a")))
     only = some_cells([0, -1, -1, -1, 0], labels=("only",))
     model = a_model(only)
     before = model.classifier.weight.clone()

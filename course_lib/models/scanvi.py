@@ -22,6 +22,7 @@ from course_lib.arguments import not_negative, unique_names
 from course_lib.contexts import evaluating
 from course_lib.data.cells import Cells, CellTable, log_total
 from course_lib.data.columns import ONLY_BATCH
+from course_lib.data.matching import check_cells
 from course_lib.models.scvi import SCVI, LibraryPrior
 from course_lib.networks import GaussianEncoder
 from course_lib.probability.bounds import ELBO
@@ -237,12 +238,13 @@ def label_frequencies(cells: CellTable) -> Tensor:
     ------
     ValueError : no cell has a label, or a label that no cell has.
     """
-    count = label_counts(cells)
+    label = checked_labels(cells)
+    count = torch.bincount(label[label >= 0])  # (C,)
     return count / count.sum()
 
 
-def label_counts(cells: CellTable) -> Tensor:
-    """Labelled cells of each label, (C,), at least one: ValueError else."""
+def checked_labels(cells: CellTable) -> Tensor:
+    """Their labels (N,), if every label has a cell: ValueError else."""
     if cells.label is None or not (cells.label >= 0).any():
         raise ValueError("cells: expected cells with labels, found none; make them with a label_key.")
     count = torch.bincount(cells.label[cells.label >= 0], minlength=len(cells.labels))
@@ -252,7 +254,7 @@ def label_counts(cells: CellTable) -> Tensor:
             f"cells: expected a labelled cell of every label, found none of {lacking!r}; make them anew with "
             "cells_from_counts(data, label_key=…), which leaves it out."
         )
-    return count
+    return cells.label
 
 
 def check_label_prior(prior: Tensor, n_labels: int) -> None:
@@ -276,16 +278,17 @@ def start_at_regression(model: SCANVI, cells: CellTable) -> None:
 
     Raises
     ------
-    ValueError : a label of the model that no cell has.
+    ValueError : a label of the model that no cell has; cells of other genes, batches or labels.
     """
-    label_counts(cells)
-    known = cells.label >= 0  # (N,)
+    check_cells(model, cells)
+    label = checked_labels(cells)  # (N,)
+    known = label >= 0
     if len(model.labels) == 1:
         return  # nothing to tell apart
     parts = cells.subset(known).parts(1_000)
     with evaluating(model):
         z = torch.cat([model.encode(part.x, part.batch).mean for part in parts])  # (n, L)
-    found = LogisticRegression(max_iter=5_000).fit(z.cpu().numpy(), cells.label[known].cpu().numpy())
+    found = LogisticRegression(max_iter=5_000).fit(z.cpu().numpy(), label[known].cpu().numpy())
     slopes, intercepts = torch.as_tensor(found.coef_), torch.as_tensor(found.intercept_)  # (C, L), (C,)
     if len(model.labels) == 2:  # of two labels it keeps the difference
         slopes, intercepts = torch.cat([0 * slopes, slopes]), torch.cat([0 * intercepts, intercepts])
