@@ -306,7 +306,7 @@ def reliability_curves(bins: pd.DataFrame, methods: Sequence[str]) -> tuple[Figu
     )
     right.legend(loc="upper left")
     finding(left, "Do forecasts come true?")
-    finding(right, "Most names are given with confidence")
+    finding(right, "How sure is each?")
     return fig, f"Reliability over {int(bins['n'].sum() / len(methods)):,} forecasts. " + "; ".join(told) + "."
 
 
