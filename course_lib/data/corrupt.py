@@ -101,7 +101,7 @@ def thin(cells: Cells, keep: float = 0.9, seed: int = 0) -> tuple[Cells, NDArray
     return replace(cells, x=_as_tensor(kept, cells.x)), x - kept
 
 
-def _counts(asker: str, cells: Cells) -> NDArray[np.float32]:
+def _counts(asker: str, cells: object) -> NDArray[np.float32]:
     """A copy of the counts, (N, G)."""
     if not isinstance(cells, Cells) or cells.counts is False:
         found = "expression" if isinstance(cells, Cells) else type(cells).__name__

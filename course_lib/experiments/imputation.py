@@ -288,7 +288,7 @@ def ceiling(seed: int, epochs: int = recovery.EPOCHS, process: Mapping[str, Any]
     values: dict[tuple[str, str], Values] = {("truth", "mean"): p.mu.numpy()}
     values["truth", "given_zero"] = mean_given_zero(p).numpy()
     for estimate in ("mean", "given_zero"):
-        values["zinb", estimate] = impute(model, cells, estimate, n_samples=DRAWS, seed=seed)  # type: ignore[arg-type]
+        values["zinb", estimate] = impute(model, cells, estimate, n_samples=DRAWS, seed=seed)
     entries = {"dropped": data.layers["dropped"], "zeros": np.asarray(data.X) == 0}
     y = data.layers["before_dropout"].astype(np.float64)
     rows = [
