@@ -111,7 +111,7 @@ def test_replicas_are_compared_as_ratios_and_zeros_as_gaps():
     }
     fig, alt = draw.replicas(data, models, floor=0.01)
     assert title(fig.axes[0]) == "Mean: Poisson ×0.50, ZINB ×2.00"
-    assert title(fig.axes[1]) == "Share of zeros: Poisson −0.100, ZINB +0.100"
+    assert title(fig.axes[1]) == "Zeros: Poisson −0.100, ZINB +0.100"
     poisson, zinb = points(fig.axes[0])
     np.testing.assert_allclose(poisson[:, 0], data["mean"])
     np.testing.assert_allclose(zinb[:, 1], 2 * data["mean"])
@@ -135,7 +135,7 @@ def test_ranks_are_red_where_they_are_far_from_uniform():
     wrong, right = (ax.patches for ax in fig.axes)
     assert wrong[0].get_height() == pytest.approx(10)  # half of the ranks in a twentieth of the width
     assert right[0].get_height() == pytest.approx(1, abs=0.05)
-    assert title(fig.axes[0]) == "wrong: 0.500 covered"
+    assert title(fig.axes[0]) == "wrong: 0.500"
     reds = [patches[0].get_facecolor()[:3] for patches in (wrong, right)]
     assert reds[0] != reds[1]
     assert "right: covered 0.900, density 1.00 at the ends, 1.00 in the middle" in alt

@@ -34,6 +34,7 @@ CORRELATED = {
     "rho_draw": "log ρ, one draw",
     "rho": "log ρ",
 }
+TOGETHER = "\u00a0"  # a space at which no title is broken
 STEPS = (COLOUR["other"], COLOUR["highlight"], COLOUR["model"], COLOUR["pca"])
 
 
@@ -217,7 +218,7 @@ def lost_in_zeros(
         told.append(f"{name}: {values[middle]:.2f} at μ = {mu[middle]:.1f}, {values[-1]:.0f} at {mu[-1]:.0f}")
     left.set(xscale="log", yscale="log", xlabel="mean μ of the NB (log scale)", ylabel="E[y∣x = 0], molecules (log)")
     left.set_ylim(bottom=min(float(values.min()) for values in curves.values()))
-    finding(left, "At large μ a zero lost some μ")
+    finding(left, "At large μ a zero lost about μ")
     label_lines(left)
     for (name, (forecast, truth)), marker, colour in zip(
         bins.items(), ("o", "s"), (COLOUR["truth"], COLOUR["model"]), strict=False
@@ -262,7 +263,8 @@ def replicas(
         ax.set(xlabel=f"{summary}, held-out cells{unit}", ylabel=f"{summary}, replica{unit}")
         words = [f"{name} ×{2**gap:.2f}" if logs else f"{name} {gap:+.3f}" for name, gap in off.items()]
         sort = "median ratio" if logs else "mean gap"
-        finding(ax, f"{summary.capitalize()}: {', '.join(words)}".replace("-", "−"))
+        unbroken = ", ".join(part.replace(" ", TOGETHER) for part in words)
+        finding(ax, f"{summary.removeprefix('share of ').capitalize()}: {unbroken}".replace("-", "−"))
         told.append(f"{summary}, {sort} replica to data: {', '.join(words)}")
     axes[0].legend(loc="upper left", markerscale=2, handletextpad=0.2)
     return fig, f"Replicated against held-out cells, a dot for each of {len(seen)} genes. {'; '.join(told)}."
@@ -304,12 +306,12 @@ def ranks_of_truth(values: Mapping[str, NDArray], coverage: Mapping[str, float],
         ax.bar(edges[:-1], density, width=0.05, align="edge", color=colour, alpha=0.7, ec="white", lw=0.6)
         ax.axhline(1, color=BLACK, lw=1.2, ls="--")
         ax.set(xlabel="rank of the true count among replicas")
-        finding(ax, f"{name}: {coverage[name]:.3f} covered")
+        finding(ax, f"{name}: {coverage[name]:.3f}")
         ends = density[[0, -1]].mean()
         told.append(f"{name}: covered {coverage[name]:.3f}, density {ends:.2f} at the ends, {density[8:12].mean():.2f} "
                     "in the middle")  # fmt: skip
     axes[0].set_ylabel("density (1: uniform)")
-    fig.suptitle(f"Central intervals that promise {level:g}", x=0.01, ha="left")
+    fig.suptitle(f"Share inside intervals that promise {level:g}", x=0.01, ha="left")
     return fig, f"Randomised PIT, intervals that promise {level:g}. {'; '.join(told)}."
 
 
@@ -344,7 +346,7 @@ def invented(correlations: Mapping[str, NDArray], wobble: Mapping[str, NDArray])
     ticks = [t for t in (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if right.get_xlim()[0] <= t <= right.get_xlim()[1]]
     right.set_xticks(ticks, [f"{t:g}" for t in ticks])
     right.minorticks_off()
-    finding(right, "A correlation hides how little moves")
+    finding(right, "They hardly move in ρ")
     return fig, f"Correlations between genes simulated as independent. {'; '.join(told)}."
 
 
@@ -374,9 +376,8 @@ def invented_by_size(table: pd.DataFrame, settings: Mapping[int, str]) -> tuple[
         ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
         ax.minorticks_off()
         last = part[part["n_cells"] == sizes[-1]].groupby("method")["median_r"].median()
-        finding(
-            ax, f"{words}, {sizes[-1]:,} cells: {last[loud]:.2f} in {names[loud]}, {last[quiet]:.3f} in {names[quiet]}"
-        )
+        told_loud, told_quiet = (names[name].replace(" ", TOGETHER) for name in (loud, quiet))
+        finding(ax, f"{words}, {sizes[-1]:,} cells: {last[loud]:.2f} in {told_loud}, {last[quiet]:.3f} in {told_quiet}")
         label_lines(ax, gap=0.03)
     axes[0, 0].set_yticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5], ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5"])
     axes[0, 0].set_ylabel("median ∣r∣ between\nindependent genes (log scale)")
