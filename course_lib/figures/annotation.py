@@ -298,7 +298,7 @@ def reliability_curves(bins: pd.DataFrame, methods: Sequence[str]) -> tuple[Figu
         )
         gap = float((pooled["n"] * (pooled["accuracy"] - pooled["confidence"])).sum() / pooled["n"].sum())
         told.append(f"{METHOD_NAME[method]}: accuracy − confidence {gap:+.3f}")
-        cells = int(pooled["n"].sum())  # the same of every method
+        n_cells = int(pooled["n"].sum())  # the same of every method
     left.set(xlabel="probability of the name given", ylabel="share of such names that are right")
     left.set(xlim=(0.08, 1.02), ylim=(0.0, 1.04))
     left.text(0.62, 0.12, "below the dotted line:\ntoo sure", color=COLOUR["reference"])
@@ -308,7 +308,7 @@ def reliability_curves(bins: pd.DataFrame, methods: Sequence[str]) -> tuple[Figu
     right.legend(loc="upper left")
     finding(left, "Do forecasts come true?")
     finding(right, "How sure is each?")
-    return fig, f"Reliability over {cells:,} forecasts. " + "; ".join(told) + "."
+    return fig, f"Reliability over {n_cells:,} forecasts. " + "; ".join(told) + "."
 
 
 def pool(bins: pd.DataFrame) -> pd.DataFrame:
