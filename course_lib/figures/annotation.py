@@ -265,8 +265,8 @@ def types_found(of_types: pd.DataFrame, titles: Mapping[str, str], methods: Sequ
             told.append(f"{data}, {METHOD_NAME[method]}: {rarest}")
         ax.set_yticks(range(len(kept)), kept.index)
         ax.set(ylim=(len(kept) - 0.5, -0.5), xlim=(-0.04, 1.04), xlabel="share of its hidden cells found")
-        for place, count in enumerate(kept):
-            ax.text(1.06, place, f"{count:.0f}", va="center", color=COLOUR["reference"], clip_on=False)
+        for row, count in enumerate(kept):
+            ax.text(1.06, row, f"{count:.0f}", va="center", color=COLOUR["reference"], clip_on=False)
         ax.text(1.06, -0.75, "labels", va="center", color=COLOUR["reference"], clip_on=False, fontsize=11)
         ax.grid(axis="both")
         finding(ax, title)
