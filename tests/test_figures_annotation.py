@@ -114,9 +114,11 @@ def test_pooled_bins_weigh_seeds_by_their_cells():
     (row,) = draw.pool(bins).to_dict("records")
     assert (row["n"], row["accuracy"]) == (120, pytest.approx(0.625))
     assert row["confidence"] == pytest.approx(0.865)
-    fig, alt = draw.reliability_curves(bins, ("scanvi",))
+    other = bins.assign(method="lr_pcs")  # not asked for: neither drawn nor counted
+    fig, alt = draw.reliability_curves(pd.concat([bins, other]), ("scanvi",))
     np.testing.assert_allclose(fig.axes[0].get_lines()[1].get_data(), [[0.865], [0.625]])
-    assert "right -0.240 more often than it says" in alt
+    assert "over 120 forecasts" in alt
+    assert "accuracy − confidence -0.240" in alt
 
 
 def test_the_ceiling_sorts_cells_by_who_is_right():

@@ -265,8 +265,8 @@ def types_found(of_types: pd.DataFrame, titles: Mapping[str, str], methods: Sequ
             told.append(f"{data}, {METHOD_NAME[method]}: {rarest}")
         ax.set_yticks(range(len(kept)), kept.index)
         ax.set(ylim=(len(kept) - 0.5, -0.5), xlim=(-0.04, 1.04), xlabel="share of its hidden cells found")
-        for place, count in enumerate(kept):
-            ax.text(1.06, place, f"{count:.0f}", va="center", color=COLOUR["reference"], clip_on=False)
+        for row, count in enumerate(kept):
+            ax.text(1.06, row, f"{count:.0f}", va="center", color=COLOUR["reference"], clip_on=False)
         ax.text(1.06, -0.75, "labels", va="center", color=COLOUR["reference"], clip_on=False, fontsize=11)
         ax.grid(axis="both")
         finding(ax, title)
@@ -297,17 +297,18 @@ def reliability_curves(bins: pd.DataFrame, methods: Sequence[str]) -> tuple[Figu
             middle, pooled["n"] / pooled["n"].sum(), style, color=colour, marker=mark, ms=7, label=METHOD_NAME[method]
         )
         gap = float((pooled["n"] * (pooled["accuracy"] - pooled["confidence"])).sum() / pooled["n"].sum())
-        told.append(f"{METHOD_NAME[method]}: right {gap:+.3f} more often than it says")
+        told.append(f"{METHOD_NAME[method]}: accuracy − confidence {gap:+.3f}")
+        n_cells = int(pooled["n"].sum())  # the same of every method
     left.set(xlabel="probability of the name given", ylabel="share of such names that are right")
-    left.set(xlim=(0.18, 1.02), ylim=(0.0, 1.04))
+    left.set(xlim=(0.08, 1.02), ylim=(0.0, 1.04))
     left.text(0.62, 0.12, "below the dotted line:\ntoo sure", color=COLOUR["reference"])
     right.set(
-        xlabel="probability of the name given", ylabel="share of the hidden cells", yscale="log", xlim=(0.18, 1.02)
+        xlabel="probability of the name given", ylabel="share of the hidden cells", yscale="log", xlim=(0.08, 1.02)
     )
     right.legend(loc="upper left")
     finding(left, "Do forecasts come true?")
     finding(right, "How sure is each?")
-    return fig, f"Reliability over {int(bins['n'].sum() / len(methods)):,} forecasts. " + "; ".join(told) + "."
+    return fig, f"Reliability over {n_cells:,} forecasts. " + "; ".join(told) + "."
 
 
 def pool(bins: pd.DataFrame) -> pd.DataFrame:
@@ -327,15 +328,16 @@ def ceiling(ours: ArrayLike, exact: ArrayLike, truth: ArrayLike, below: str) -> 
     ----------
     ours, exact : (N, C) probabilities.   truth : (N,) codes of the true types.   below : what the title says of them.
     """
-    cells = np.arange(len(np.asarray(truth)))
-    x, y = np.asarray(exact)[cells, truth], np.asarray(ours)[cells, truth]
+    codes = np.asarray(truth, dtype=np.intp)  # (N,)
+    cells = np.arange(len(codes))
+    x, y = np.asarray(exact)[cells, codes], np.asarray(ours)[cells, codes]
     fig, ax = plt.subplots(figsize=(9.5, 5.2))
     ax.plot([0, 1], [0, 1], color=COLOUR["truth"], lw=1.2, ls=":")
     kinds = (("both right", lambda a, b: a & b, COLOUR["reference"], "o"),
              ("only Bayes' rule right", lambda a, b: a & ~b, COLOUR["wrong"], "v"),
              ("only the model right", lambda a, b: ~a & b, COLOUR["highlight"], "^"),
              ("both wrong", lambda a, b: ~a & ~b, COLOUR["truth"], "x"))  # fmt: skip
-    right = [np.asarray(table).argmax(1) == np.asarray(truth) for table in (exact, ours)]
+    right = [np.asarray(table).argmax(1) == codes for table in (exact, ours)]
     told = []
     for name, of, colour, mark in kinds:
         chosen = of(*right)
