@@ -1,8 +1,8 @@
-"""What a new model must have, and what it then gets: two models written here, which the library has never seen.
+"""What a new model must have, and what it then gets: models written here, which the library has never seen.
 
-The first has what ``fit`` needs, an encoder and a decoder. The second has what ``analysis`` asks of a model of counts.
-Each is a screen, imports nothing from ``models/``, and is trained, saved, resumed and asked like the library's own.
-What they must have stands in ``course_lib/models/__init__.py``.
+The first has what ``fit`` needs, an encoder and a decoder. The second has what ``analysis`` asks of a model of counts,
+and the third what it asks of one that names types. Each is a screen, imports nothing from ``models/``, and is trained,
+saved, resumed and asked like the library's own. What they must have stands in ``course_lib/models/__init__.py``.
 """
 
 import copy
@@ -14,7 +14,7 @@ import torch
 from anndata import AnnData
 from small import same_weights, weights_of
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal, Poisson, kl_divergence
+from torch.distributions import Categorical, Independent, Normal, Poisson, kl_divergence
 
 from course_lib.analysis.amortisation import fit_local_posteriors
 from course_lib.analysis.annotate import annotate
@@ -23,6 +23,7 @@ from course_lib.analysis.differential_expression import differential_expression
 from course_lib.analysis.exact_bound import bound_by_quadrature
 from course_lib.analysis.gate import cells_for
 from course_lib.analysis.information import bits_per_dimension, draw_codes
+from course_lib.analysis.labels import annotate_labels, predict
 from course_lib.analysis.latent import get_latent_representation, get_reconstruction
 from course_lib.analysis.posterior import (
     get_latent_library_size,
@@ -103,6 +104,23 @@ class BatchedFactors(PoissonFactors):
         z = q.rsample((n_samples,))  # (K, N, L)
         log_p = self.decode(z, log_total(cells.x), cells.batch).log_prob(cells.x)  # (K, N)
         return log_p + (self.prior.log_prob(z) - q.log_prob(z)).sum(-1)
+
+
+class NamedFactors(BatchedFactors):
+    """The same with names of types, and a classifier of z."""
+
+    def __init__(self, genes: tuple[str, ...], batches: tuple[str, ...], labels: tuple[str, ...], n_latent: int):
+        super().__init__(genes, batches, n_latent)
+        self.labels = labels
+        self.to_label = nn.Linear(n_latent, len(labels))
+
+    def classify(self, z: Tensor) -> Categorical:
+        return Categorical(logits=self.to_label(z))
+
+    def loss(self, cells: Cells, kl_weight: float = 1.0) -> dict[str, Tensor]:
+        terms, known = super().loss(cells, kl_weight), cells.label >= 0
+        log_q = self.classify(self.encode(cells.x).mean).log_prob(cells.label.clamp(min=0))
+        return terms | {"loss": terms["loss"] - (log_q * known).mean()}
 
 
 def two_types(n_cells: int = 60, seed: int = 0) -> AnnData:
@@ -290,3 +308,22 @@ def test_annotate_writes_its_answers_into_the_data(counts):
         data.obsm["X_scVI"], get_latent_representation(counts, cells_for(counts, DATA, batch_key="donor"))
     )
     assert data.layers["scvi_normalized"].shape == DATA.shape
+
+
+# What a model that names types is asked: the third tier
+
+
+def test_a_classifier_of_z_is_all_that_names_need():
+    few = DATA.copy()
+    few.obs["label"] = pd.Categorical(np.where(np.arange(len(few)) < 12, TYPES, None))
+    cells = cells_from_counts(few, batch_key="donor", label_key="label")
+    torch.manual_seed(0)
+    model = NamedFactors(cells.genes, cells.batches, cells.labels, n_latent=2)
+    fit(model, cells, epochs=60, lr=0.05, batch_size=20, progress=False)
+    assert (predict(model, cells) == TYPES).mean() > 0.95
+    annotate_labels(few, model, batch_key="donor")
+    np.testing.assert_allclose(few.obsm["scvi_label_probabilities"], predict(model, CELLS, soft=True), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"the model numbers the labels \('a', 'b'\), found \('b',\)"):
+        predict(model, cells_from_counts(few[TYPES == "b"], label_key="type", batch_key="donor"))
+    with pytest.raises(TypeError, match="BatchedFactors, which lacks labels, classify"):
+        predict(second_tier(), CELLS)

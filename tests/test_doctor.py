@@ -46,7 +46,7 @@ def test_doctor_judges_an_old_python_in_a_syntax_that_it_reads():
 def peer_installed(monkeypatch):
     """As if the extras `peer` and `benchmark` were here, whether or not they are."""
     version, pins = importlib.metadata.version, environment.pinned_versions(ROOT)
-    extras = {name: pins[name] for name in ("scvi-tools", "harmonypy", "scib-metrics")}
+    extras = {name: pins[name] for name in ("scvi-tools", "scikit-image", "harmonypy", "scib-metrics")}
     monkeypatch.setattr(importlib.metadata, "version", lambda name: extras.get(name) or version(name))
 
 
@@ -75,10 +75,15 @@ def test_doctor_only_notes_a_missing_package_that_nothing_but_the_tests_need(pee
     assert (finding.level, finding.text) == ("note", "nbval is not installed; `make test` needs it")
 
 
-@pytest.mark.parametrize("package", ["scvi-tools", "scib-metrics"])
-def test_doctor_only_notes_that_another_program_is_missing_and_what_it_is_for(package, peer_installed, monkeypatch):
+@pytest.mark.parametrize(
+    "package, who",
+    [("scvi-tools", "notebook 09 and"), ("scikit-image", "notebook 09 and"), ("scib-metrics", "only")],
+)
+def test_doctor_only_notes_that_another_program_is_missing_and_what_it_is_for(
+    package, who, peer_installed, monkeypatch
+):
     finding = missing(package, monkeypatch)
-    assert (finding.level, finding.text) == ("note", f"{package} is not installed; only comparisons with it need it")
+    assert (finding.level, finding.text) == ("note", f"{package} is not installed; {who} comparisons need it")
 
 
 def test_doctor_names_a_version_out_of_range_with_the_range(peer_installed, monkeypatch):

@@ -189,6 +189,16 @@ def test_links_and_paths_are_followed_from_the_notebooks_own_folder():
     assert len(rules.links_lead_somewhere(Document("flat", nb))) == 2
 
 
+def test_a_notebook_may_import_what_an_extra_brings_if_it_says_how_to_install_that():
+    nb = copy.deepcopy(GOOD)
+    code("import scvi")(nb)
+    assert len(rules.imports_declared(Document("silent", nb))) == 1
+    say("First: `pip install -e '.[test,peer]'`.")(nb)
+    assert rules.imports_declared(Document("open", nb)) == []
+    code("import harmonypy")(nb)
+    assert len(rules.imports_declared(Document("another extra", nb))) == 1
+
+
 def test_every_rule_is_broken_by_some_row():
     assert {rule for rule, _, _ in BREACHES} == {*rules.RULES, rules.answers_run}
 

@@ -1,5 +1,7 @@
 """The scVI process against closed forms: moments of the NB, balance of the changes, frequencies of dropout."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -77,6 +79,23 @@ def test_dropout_comes_as_often_as_pi_says_in_every_gene_and_every_cell(data):
     assert np.abs(_z_of_sum(dropped, pi, pi * (1 - pi))).max() < Z_BOUND
     assert np.abs(_z_of_sum(dropped.T, pi.T, (pi * (1 - pi)).T)).max() < Z_BOUND
     assert (data.X[data.layers["dropped"]] == 0).all()
+
+
+def test_the_count_before_dropout_is_kept_and_no_random_number_moved_for_it():
+    data = simulate(50, 40, n_changed=2, dropout=0.3, seed=5)
+    y, dropped = data.layers["before_dropout"], data.layers["dropped"]
+    np.testing.assert_array_equal(data.X, np.where(dropped, 0, y))
+    assert (y[dropped] > 0).any()
+    # of these cells as they were drawn before the layer was there
+    assert hashlib.blake2b(data.X.astype("<u4").tobytes(), digest_size=8).hexdigest() == "236e1982154ba0ca"
+
+
+def test_counts_before_dropout_are_negative_binomial_where_they_were_dropped_too(data):
+    mu = data.obs["library"].to_numpy()[:, None] * data.layers["rho"]
+    variance = mu + mu**2 / data.var["theta"].to_numpy()
+    where = data.layers["dropped"]
+    z = _z_of_sum(data.layers["before_dropout"] * where.astype(float), mu * where, variance * where)
+    assert np.abs(z).max() < Z_BOUND
 
 
 def test_dropout_varies_by_cell_and_by_gene_as_stated(data):

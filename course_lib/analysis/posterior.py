@@ -91,7 +91,7 @@ def posterior_predictive_sample(
     check_question("posterior_predictive_sample", model, cells, COUNT_MODEL)
     n_samples = whole_number("n_samples", n_samples)
     with evaluating(model), seeded(seed_number(seed), device_of(model, cells)):
-        new_counts = (_decode_draws(model, part, n_samples).sample() for part in parts_of(model, cells, n_samples))
+        new_counts = (decode_draws(model, part, n_samples).sample() for part in parts_of(model, cells, n_samples))
         return one_after_another(len(cells), new_counts, axis=1)
 
 
@@ -131,7 +131,7 @@ def encode_library(model: CountModel, cells: Cells) -> Normal:
     return model.encode_library(cells.x, *([cells.batch] if getattr(model, "encodes_batch", False) else []))
 
 
-def _decode_draws(model: CountModel, cells: Cells, n_samples: int) -> Distribution:
+def decode_draws(model: CountModel, cells: Cells, n_samples: int) -> Distribution:
     """p(x∣z, ℓ, s) at K draws of z and ℓ: batch shape (K, N)."""
     z = encode(model, cells).sample((n_samples,))  # (K, N, L)
     if model.learns_library:

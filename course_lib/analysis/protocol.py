@@ -7,7 +7,7 @@ Which function needs which of them stands in ``course_lib/models/__init__.py``; 
 from typing import Any, Protocol
 
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Categorical, Distribution, Independent, Normal
 
 from course_lib.contexts import HasModes
 from course_lib.data.cells import Cells
@@ -74,3 +74,15 @@ class CountModel(Weighted, Named, Protocol):
 
     def decode(self, z: Tensor, log_library: Tensor, batch: Tensor) -> Independent:
         """p(x∣z, ℓ, s): (..., N, L), (..., N, 1), (N,) to a distribution over whole cells, with a mean ``mu``."""
+
+
+class LabelModel(HasModes, Named, Protocol):
+    """A model that names types of cell, as in ``course_lib.models.scanvi``."""
+
+    labels: tuple[str, ...]  # C names
+
+    def encode(self, x: Tensor) -> Normal:
+        """q(z∣x): (N, G) to batch shape (N, L)."""
+
+    def classify(self, z: Tensor) -> Categorical:
+        """q(c∣z): (N, L) to batch shape (N,)."""

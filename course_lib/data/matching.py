@@ -19,9 +19,9 @@ class Named(Protocol):
 
 
 def check_cells(model: Any, cells: CellTable, name: str = "cells") -> None:
-    """ValueError unless ``cells`` have the model's genes in its order, and its batches by its numbers.
+    """ValueError unless ``cells`` have the model's genes in its order, and its batches and labels by its numbers.
 
-    A model is compared in what it has: ``genes``, ``batches``, both or neither. Every model has ``genes`` once
+    A model is compared in what it has: ``genes``, ``batches``, ``labels``, or none. Every model has ``genes`` once
     ``training.fit`` has trained it. Where it says ``needs_counts = True``, expression is refused. ``name`` is what the
     message calls the cells.
     """
@@ -41,6 +41,14 @@ def check_cells(model: Any, cells: CellTable, name: str = "cells") -> None:
                 if batches == (ONLY_BATCH,)
                 else "make the cells with analysis.gate.cells_for(model, data, batch_key=…)."
             )
+        )
+    labels = _names(model, "labels")
+    if labels is not None and cells.label is not None and cells.labels != labels:
+        strangers = [label for label in cells.labels if label not in labels]
+        raise ValueError(
+            f"{name}: the model numbers the labels {labels}, found {cells.labels}; "
+            + (f"it knows no {strangers[0]!r}: train one that does, or " if strangers else "")
+            + "make these cells without a label_key, as cells to be labelled."
         )
 
 

@@ -71,7 +71,8 @@ def simulate(
     - ``var``: ``theta``; ``changed_in`` (the type that owns the gene, "none" for the rest) and ``direction``
       (+1 up, −1 down, 0);
     - ``layers``: ``rho`` and ``rho_biology`` (without the batch effect), float64, rows sum to one; ``zi_probs``
-      (π), float64; ``dropped`` (bool: the count was set to zero, whatever it was);
+      (π), float64; ``dropped`` (bool: the count was set to zero, whatever it was); ``before_dropout`` (uint32: what
+      it was);
     - ``uns["truth"]``: ``rho_types`` (T, G), ``batch_log_factors`` (B, G), ``fold``, ``log_library_means`` (B,),
       ``log_library_sd``.
 
@@ -108,7 +109,8 @@ def simulate(
 
     w = rng.gamma(theta, library[:, None] * rho / theta)  # mean = shape · scale = ℓρ
     dropped = rng.random((n_cells, n_genes)) < zi_probs
-    x = np.where(dropped, 0, rng.poisson(w))  # (N, G)
+    y = rng.poisson(w)  # (N, G), before dropout
+    x = np.where(dropped, 0, y)
 
     empty = np.flatnonzero(x.sum(axis=1) == 0)
     if empty.size:
@@ -136,7 +138,13 @@ def simulate(
             },
             index=_names("gene", n_genes),
         ),
-        layers={"rho": rho, "rho_biology": rho_biology, "zi_probs": zi_probs, "dropped": dropped},
+        layers={
+            "rho": rho,
+            "rho_biology": rho_biology,
+            "zi_probs": zi_probs,
+            "dropped": dropped,
+            "before_dropout": y.astype(np.uint32),
+        },
         uns={
             "truth": {
                 "rho_types": rho_types,

@@ -1,9 +1,9 @@
-"""One file, one model; each is a small step from the one before it: autoencoder, GENEEX, VAE, simplified scVI, scVI.
+"""One file, one model, each a small step from the one before: autoencoder, GENEEX, VAE, simplified scVI, scVI, scANVI.
 
 The linear scVI is a step back from there, for the sake of weights that can be read.
 
 A model of your own may live here or anywhere else: training and analysis ask what it has, never what it is.
-``tests/test_contract.py`` writes two, outside of the library, and holds every line below.
+``tests/test_contract.py`` writes three, outside of the library, and holds every line below.
 
 **To be trained**, by ``training.fit``: an ``nn.Module`` with parameters, and
 
@@ -16,8 +16,8 @@ That is all. Three things are good to have:
 - what must survive an interruption is in ``state_dict`` (parameters, and buffers for the rest), what makes two models
   differ beyond their layers in ``extra_repr``: a checkpoint compares both;
 - ``needs_counts = True`` where x is scored as counts: cells of expression are refused;
-- ``genes`` and ``batches``, tuples of names, where the model is built for them: other cells are refused. Without
-  ``genes``, ``fit`` writes there those that the model learned from; ``epochs_trained`` it writes in any case.
+- ``genes``, ``batches`` and ``labels``, tuples of names, where the model is built for them: other cells are refused.
+  Without ``genes``, ``fit`` writes there those that the model learned from; ``epochs_trained`` it writes in any case.
 
 **To be asked**, by ``analysis``; N cells, G genes, L latent dimensions, K samples:
 
@@ -32,7 +32,10 @@ That is all. Three things are good to have:
 ``get_normalized_expression``,                     these two; ``encode``, a ``Normal``; ``learns_library``;
 ``posterior_predictive_sample``,                   ``decode(z, log_library, batch)``: (…, N, L), (…, N, 1), (N,) to an
 ``differential_expression``, ``annotate``          ``Independent`` over cells whose ``base_dist`` has a mean ``mu``
+``impute``, ``thinned_predictive_sample``          the same; ``base_dist`` has ``theta`` too, but for a mean
 ``get_latent_library_size``                        the same; where ``learns_library``, ``encode_library(x)`` of log ℓ
+``predict``, ``annotate_labels``                   ``genes``, ``batches``, ``labels``; ``encode``; ``classify(z)``, a
+                                                   ``Categorical``
 =================================================  =====================================================================
 
 A model whose encoders see the batch says ``encodes_batch = True`` and takes it: ``encode(x, batch)``.

@@ -10,9 +10,6 @@ from course_lib.tooling.document import Document, anchor
 from course_lib.tooling.files import APPENDIX, find_notebooks
 
 PLANNED = {
-    "09": "the same, with scvi-tools",
-    "10": "annotation",
-    "11": "imputation and criticism",
     "12": "Pyro and Lightning",
     "13": "proteins",
 }
@@ -43,7 +40,7 @@ Where = Place | NotYet | Here
 
 
 def parse(text: str) -> Where:
-    """``03: The direction matters``, ``channel: One number for two``, ``here`` or ``not yet: 10``, as tables write it.
+    """``03: The direction matters``, ``channel: One number for two``, ``here`` or ``not yet: 12``, as tables write it.
 
     Raises
     ------
@@ -58,7 +55,7 @@ def parse(text: str) -> Where:
     if section := re.fullmatch(r"(\d\d|[a-z_]+): (\S.*)", text):
         return Place(section[1], section[2])
     raise ValueError(
-        f"expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 10', found {text!r}; "
+        f"expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 12', found {text!r}; "
         "write a place in one of these ways."
     )
 

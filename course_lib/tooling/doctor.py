@@ -75,7 +75,9 @@ def check_dependencies(root: Path = ROOT) -> list[Finding]:
         return [Finding("wrong", f"the package {error.name} is not installed, so the others cannot be checked", MEND)]
     findings = []
     needed = declared_requirements(root)
-    peers = declared_requirements(root, "peer", "benchmark")[len(needed) :]
+    who = dict.fromkeys((r.name for r in declared_requirements(root, *all_extras(root))), "`make test` needs it")
+    for extra, needs in (("peer", "notebook 09 and comparisons need it"), ("benchmark", "only comparisons need it")):
+        who |= dict.fromkeys((r.name for r in declared_requirements(root, extra)), needs)  # `needed` never comes to it
     for requirement in declared_requirements(root, *all_extras(root)):
         if requirement.marker and not requirement.marker.evaluate():
             continue  # not for this system
@@ -85,8 +87,7 @@ def check_dependencies(root: Path = ROOT) -> list[Finding]:
             if requirement in needed:
                 findings.append(Finding("wrong", f"{requirement.name} is not installed", MEND))
             else:
-                use = "only comparisons with it need it" if requirement in peers else "`make test` needs it"
-                findings.append(Finding("note", f"{requirement.name} is not installed; {use}"))
+                findings.append(Finding("note", f"{requirement.name} is not installed; {who[requirement.name]}"))
             continue
         if not requirement.specifier.contains(installed, prereleases=True):
             text = f"{requirement.name} is {installed}; the course needs {requirement.specifier}"

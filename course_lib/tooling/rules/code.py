@@ -46,8 +46,15 @@ def show_calls(document: Document) -> list[Finding]:
 
 
 def imports_declared(document: Document) -> list[Finding]:
-    """A notebook imports the standard library, what ``pyproject.toml`` declares, and ``course_lib``."""
-    allowed = sys.stdlib_module_names | declared_modules() | {"course_lib"}
+    """A notebook imports the standard library, ``course_lib``, and what ``pyproject.toml`` declares.
+
+    What an extra brings it may import if its text tells the reader to install that: ``pip install -e '.[peer]'``.
+    """
+    words = "\n".join(text for _, text in document.markdown)
+    extras = frozenset(
+        name for names in re.findall(r"pip install -e ['\"]\.\[([a-z,]+)\]", words) for name in names.split(",")
+    )
+    allowed = sys.stdlib_module_names | declared_modules(extras) | {"course_lib"}
     return [
         Finding("declared imports", index, f"imports {module}, which pyproject.toml does not declare")
         for index, tree in document.trees()
@@ -57,10 +64,13 @@ def imports_declared(document: Document) -> list[Finding]:
 
 
 @cache
-def declared_modules() -> frozenset[str]:
-    """Top-level modules of the distributions that ``pyproject.toml`` declares."""
+def declared_modules(extras: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Top-level modules of the distributions that ``pyproject.toml`` declares, those of some extras among them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {_distribution(re.split(r"[\s<>=!~;\[]", line, maxsplit=1)[0]) for line in project["dependencies"]}
+    lines = [*project["dependencies"]]
+    for extra in extras:
+        lines += project["optional-dependencies"].get(extra, [])
+    declared = {_distribution(re.split(r"[\s<>=!~;\[]", line, maxsplit=1)[0]) for line in lines}
     installed = importlib.metadata.packages_distributions()
     return frozenset(module for module, owners in installed.items() if declared & {_distribution(o) for o in owners})
 
