@@ -68,7 +68,8 @@ def test_maps_tell_runs_by_shape_and_both_maps_apart():
 
 def test_a_query_lies_on_the_rings_of_its_reference():
     reference, places = np.zeros((4, 2)), np.ones((2, 2))
-    fig, alt = draw.query(reference, {"found": (places, np.array(["B cells", "NK cells"]))})
+    fig, alt = draw.query(reference, {"found": (places, np.array(["B cells", "ambiguous"]))})
+    assert words(fig.axes[0].get_legend().get_texts()) == ["reference", "of no one kind", "B cells"]
     rings, dots = points(fig.axes[0])[:2]
     np.testing.assert_allclose(rings, reference)
     np.testing.assert_allclose(dots, places)
@@ -112,7 +113,7 @@ def test_side_by_side_draws_each_seed_and_names_who_bounds_best():
     assert axes[1, 3].axison
     ceilings = [line for line in axes[1, 3].get_lines() if line.get_linestyle() == ":"]
     assert [list(line.get_xdata()) for line in ceilings] == [[0.7, 0.7]]
-    assert fig.get_suptitle() == "Lowest −ELBO in 4 of 4 trainings: ours"
+    assert fig.get_suptitle() == "Lowest −ELBO in 4 of 4 comparisons: ours"
     assert "mouse: scvi-tools −ELBO 100, ARI 0.50, NMI 0.60, 1 s" in alt
     assert "entropy 0.40" in alt.split("two runs")[1]
     assert "entropy" not in alt.split("two runs")[0]

@@ -160,7 +160,9 @@ def of_differential_expression(
             "genes called, change mode", int(change[column].sum()), int(corrected[column].sum()),
         ),
         (
-            "outlying cells", "filter_outlier_cells=True leaves a tenth out", "all cells of a group count",
+            "outlying cells",
+            f"filter_outlier_cells={default_of(asked, 'filter_outlier_cells')}; True leaves a tenth out",
+            "all cells of a group count",
             f"cells of the first group's {len(first)} left out", left_out, 0,
         ),
     ]  # fmt: skip

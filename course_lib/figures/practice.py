@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_lib.figures.cell_types import key_of_kinds, scatter_kinds
+from course_lib.figures.cell_types import UNKNOWN, colour_of, key_of_kinds, scatter_kinds
 from course_lib.figures.style import BLUE, COLOUR, ORANGE, SKY, finding, label_lines
 
 DOUBLED = "predicted doublets"
@@ -76,7 +76,7 @@ def doublets(observed: np.ndarray, simulated: np.ndarray, threshold: float, both
     left.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
     left.minorticks_off()
     n_called = int((observed > threshold).sum())
-    finding(left, f"{n_called} of {len(observed):,} droplets look like two kinds")
+    finding(left, f"{n_called} of {len(observed):,} droplets above the threshold")
 
     height = 0.38
     places = np.arange(len(both))
@@ -144,6 +144,7 @@ def maps(
     axes[0].legend(loc="best", handletextpad=0.1)
     for ax, xy in zip(axes[1:], (umap, tsne), strict=True):
         scatter_kinds(ax, xy, types, size=16)
+    _key_of_grey(axes[2], types)
     key_of_kinds(axes[2], types)
     findings = (f"Runs: entropy {mixed:.2f} of {ceiling:.2f}", "Kinds, by antibodies", "The same by t-SNE")
     for ax, words, name in zip(axes, findings, ("UMAP", "UMAP", "t-SNE"), strict=True):
@@ -164,11 +165,13 @@ def query(reference: np.ndarray, mapped: Mapping[str, tuple[np.ndarray, np.ndarr
     """
     fig, axes = plt.subplots(1, len(mapped), figsize=(5.0 * len(mapped) + 2.2, 4.6), sharex=True, sharey=True)
     for ax, (words, (places, kinds)) in zip(np.atleast_1d(axes), mapped.items(), strict=True):
-        ax.scatter(*reference.T, s=34, facecolors="none", edgecolors="#a8a8a8", linewidths=0.8)
+        ax.scatter(*reference.T, s=34, facecolors="none", edgecolors="#8a8a8a", linewidths=0.8, label="reference")
         scatter_kinds(ax, places, kinds, size=20)
         ax.set(xlabel="component 1 of the reference's z", ylabel="component 2", xticks=[], yticks=[])
         finding(ax, words)
-    key_of_kinds(np.atleast_1d(axes)[-1], np.concatenate([kinds for _, kinds in mapped.values()]))
+    kinds = np.concatenate([kinds for _, kinds in mapped.values()])
+    _key_of_grey(np.atleast_1d(axes)[-1], kinds)
+    key_of_kinds(np.atleast_1d(axes)[-1], kinds)
     return fig, (
         f"{len(reference)} cells of the reference as rings, and a query on two of its axes: {'; '.join(mapped)}."
     )
@@ -266,9 +269,15 @@ def side_by_side(table: pd.DataFrame, programs: Mapping[str, str], names: Mappin
         )
     best = table.loc[table.groupby(["data", "seed"])["elbo"].idxmin(), "program"].value_counts()
     fig.suptitle(
-        f"Lowest −ELBO in {best.iloc[0]} of {best.sum()} trainings: {programs[best.index[0]]}", x=0.01, ha="left"
+        f"Lowest −ELBO in {best.iloc[0]} of {best.sum()} comparisons: {programs[best.index[0]]}", x=0.01, ha="left"
     )
     return fig, f"Three programs on {len(names)} data sets, medians over seeds. {'. '.join(told)}."
+
+
+def _key_of_grey(ax: Axes, kinds: np.ndarray) -> None:
+    """An entry of the key for cells whose kind has no colour, where there are any."""
+    if any(colour_of(str(kind)) == UNKNOWN for kind in kinds):
+        ax.scatter([], [], s=45, color=UNKNOWN, label="of no one kind")
 
 
 def _dots(ax: Axes, rows: pd.DataFrame, measure: str, programs: Mapping[str, str], *, hollow: bool = False) -> None:
