@@ -167,7 +167,7 @@ def test_rows_that_can_be_are_read_as_they_are(tmp_path):
     taught_here = {"name": "another", "documents": ["note", "talk"], "where": ["here"], "here": "A sentence."}
     write(tmp_path, "concepts", CONCEPT, taught_here)
     assert tables.read("concepts", tables.Concept, tmp_path) == [
-        tables.Concept("an idea", ("note",), (NotYet("10"),)),
+        tables.Concept("an idea", ("note",), (NotYet("12"),)),
         tables.Concept("another", ("note", "talk"), (HERE,), "A sentence."),
     ]
 
