@@ -65,6 +65,10 @@ def test_the_table_is_whole(table, made):
     assert made["cells"]["pair"]["named"][AMBIGUOUS] < 20
 
 
-def test_components_and_a_regression_say_the_same_in_every_seed(table):
-    rows = table[(table["method"] == "lr_pcs") & (table["measure"] == "accuracy")]
-    assert (rows.groupby("data")["value"].agg(np.ptp) < 0.02).all()
+def test_under_interferon_every_latent_state_beats_components_in_every_seed_and_between_runs_they_are_near_the_best(
+    table,
+):
+    accuracy = table[table["measure"] == "accuracy"].pivot(index=["data", "seed"], columns="method", values="value")
+    others = accuracy.drop(columns="lr_pcs")
+    assert (others.loc["kang"].min(axis=1) > accuracy.loc["kang", "lr_pcs"] + 0.05).all()
+    assert accuracy.loc["pair", "lr_pcs"].mean() > others.loc["pair"].mean().max() - 0.03
