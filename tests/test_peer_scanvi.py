@@ -15,7 +15,7 @@ from torch import nn
 from course_lib.data.cells import Cells, cells_from_counts
 from course_lib.models.scanvi import SCANVI
 from course_lib.models.scvi import LibraryPrior
-from course_lib.peers.scvi_tools import decoder_state, encoder_state, trunk_state, under
+from course_lib.peers.scvi_tools import decoder_state, encoder_state, theta_state, trunk_state, under
 
 pytestmark = [
     pytest.mark.skipif(
@@ -62,7 +62,8 @@ def a_pair(scvi, learned: bool):
         cells.genes, cells.batches, LABELS, library_prior=prior, n_latent=N_LATENT, hidden=(N_HIDDEN,),
         batch_norm="none", label_prior=PRIOR,
     ).double().eval()  # fmt: skip
-    state = encoder_state("z_encoder", theirs.z_encoder, ours.z_encoder.trunk) | decoder_state(theirs, ours)
+    state = encoder_state("z_encoder", theirs.z_encoder, ours.z_encoder.trunk)
+    state |= decoder_state(theirs, ours) | theta_state(theirs)
     state |= encoder_state("u_encoder", theirs.encoder_z2_z1, ours.u_encoder.trunk)
     state |= trunk_state("u_decoder.trunk", theirs.decoder_z1_z2.decoder, ours.u_decoder.trunk)
     state |= under("u_decoder.to_mu", theirs.decoder_z1_z2.mean_decoder)
