@@ -115,7 +115,7 @@ def test_a_model_that_was_never_trained_labels_with_a_warning(simulated, model):
 def test_an_anndata_that_stays_in_its_file_is_refused_with_another_way(simulated, model, tmp_path):
     simulated.write_h5ad(tmp_path / "simulated.h5ad")
     backed = anndata.read_h5ad(tmp_path / "simulated.h5ad", backed="r")
-    with pytest.raises(ValueError, match=r"data: expected an AnnData in memory.*predict\(model, cells_for"):
+    with pytest.raises(ValueError, match=r"data: expected an AnnData in memory.*ask about cells_for\(model"):
         annotate_labels(backed, model, batch_key="batch")
     backed.file.close()
 

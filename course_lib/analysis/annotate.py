@@ -1,6 +1,8 @@
 """From a trained scVI into the AnnData: results where the rest of scverse looks for them."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import scipy.sparse
 from anndata import AnnData
@@ -49,6 +51,24 @@ def annotate(
     -----
     UserWarning : the model was never trained; something is replaced.
     """
+    check_can_be_written(data)
+    check_model("annotate", model, COUNT_MODEL)
+    name, prefix = ("scVI", "scvi") if key_added is None else (text("key_added", key_added),) * 2
+    table = data.X if layer is None else data.layers.get(layer)
+    sparse = scipy.sparse.issparse(table)  # and stays so, but for a part at a time
+    cells = cells_for(model, data, layer=layer, batch_key=batch_key, sparse=sparse)
+    warn_untrained(model)
+    results: list[tuple[str, str, Any]] = [
+        ("obsm", f"X_{name}", get_latent_representation(model, cells)),
+        ("obs", f"{prefix}_library_size", get_latent_library_size(model, cells)),
+    ]
+    if normalized:
+        results.append(("layers", f"{prefix}_normalized", get_normalized_expression(model, cells)))
+    write(data, results)
+
+
+def check_can_be_written(data: Any) -> None:
+    """TypeError for what is no AnnData, ValueError for one that is not in memory."""
     if not isinstance(data, AnnData):
         raise TypeError(f"data: expected an AnnData to write into, found {type(data).__name__}.")
     if data.isbacked:
@@ -56,23 +76,14 @@ def annotate(
             f"data: expected an AnnData in memory, found one that reads {data.filename} as needed (backed); call "
             "data.to_memory(), or ask about cells_for(model, cells_from_file(path, …)) and store what you need."
         )
-    check_model("annotate", model, COUNT_MODEL)
-    name, prefix = ("scVI", "scvi") if key_added is None else (text("key_added", key_added),) * 2
-    table = data.X if layer is None else data.layers.get(layer)
-    sparse = scipy.sparse.issparse(table)  # and stays so, but for a part at a time
-    cells = cells_for(model, data, layer=layer, batch_key=batch_key, sparse=sparse)
-    warn_untrained(model)
-    results = [
-        ("obsm", f"X_{name}", get_latent_representation(model, cells)),
-        ("obs", f"{prefix}_library_size", get_latent_library_size(model, cells)),
-    ]
-    if normalized:
-        results.append(("layers", f"{prefix}_normalized", get_normalized_expression(model, cells)))
 
+
+def write(data: AnnData, results: Sequence[tuple[str, str, Any]]) -> None:
+    """Store results, each with "obs", "obsm" or "layers" and its name there; a warning names what they replace."""
     replaced = [f"{where}[{key!r}]" for where, key, _ in results if key in getattr(data, where)]
     if replaced:
         warnings.warn(
-            f"key_added: found {', '.join(replaced)}, now replaced; choose another name to keep both.", stacklevel=2
+            f"key_added: found {', '.join(replaced)}, now replaced; choose another name to keep both.", stacklevel=3
         )
     for where, key, values in results:
         getattr(data, where)[key] = values

@@ -4,7 +4,6 @@ Axes: N cells, L latent dimensions, C labels. ``predict`` has scvi-tools' name. 
 at the posterior mean of z, so answers repeat.
 """
 
-import warnings
 from collections.abc import Iterator
 from typing import Literal, overload
 
@@ -15,6 +14,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from torch import Tensor
 
+from course_lib.analysis.annotate import check_can_be_written, write
 from course_lib.analysis.gate import cells_for, check_model, check_question, warn_untrained
 from course_lib.analysis.latent import encode
 from course_lib.analysis.parts import one_after_another, parts_of
@@ -88,13 +88,7 @@ def annotate_labels(
     -----
     UserWarning : the model was never trained; something is replaced.
     """
-    if not isinstance(data, AnnData):
-        raise TypeError(f"data: expected an AnnData to write into, found {type(data).__name__}.")
-    if data.isbacked:
-        raise ValueError(
-            f"data: expected an AnnData in memory, found one that reads {data.filename} as needed (backed); call "
-            "data.to_memory(), or ask predict(model, cells_for(model, cells_from_file(path, …)))."
-        )
+    check_can_be_written(data)
     check_model("annotate_labels", model, LABEL_MODEL)
     prefix = "scvi" if key_added is None else text("key_added", key_added)
     sparse = scipy.sparse.issparse(data.X if layer is None else data.layers.get(layer))
@@ -103,12 +97,4 @@ def annotate_labels(
     probabilities = predict(model, cells, soft=True)
     label = pd.Categorical.from_codes(probabilities.argmax(axis=1), list(model.labels))
     table = pd.DataFrame(probabilities, index=data.obs_names, columns=list(model.labels))
-
-    names = {"obs": f"{prefix}_label", "obsm": f"{prefix}_label_probabilities"}
-    replaced = [f"{where}[{key!r}]" for where, key in names.items() if key in getattr(data, where)]
-    if replaced:
-        warnings.warn(
-            f"key_added: found {', '.join(replaced)}, now replaced; choose another name to keep both.", stacklevel=2
-        )
-    data.obs[names["obs"]] = label
-    data.obsm[names["obsm"]] = table
+    write(data, [("obs", f"{prefix}_label", label), ("obsm", f"{prefix}_label_probabilities", table)])
