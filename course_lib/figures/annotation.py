@@ -306,7 +306,7 @@ def reliability_curves(bins: pd.DataFrame, methods: Sequence[str]) -> tuple[Figu
     right.set(
         xlabel="probability of the name given", ylabel="share of the hidden cells", yscale="log", xlim=(0.08, 1.02)
     )
-    right.legend(loc="upper left")
+    right.legend(loc="lower right")
     finding(left, "Do forecasts come true?")
     finding(right, "How sure is each?")
     return fig, f"Reliability over {n_cells:,} forecasts. " + "; ".join(told) + "."
