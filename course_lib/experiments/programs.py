@@ -10,8 +10,8 @@ draws for the reconstruction, of the same ``SCVI`` whoever trained it; ``cpu_s``
 alone; ``lines`` what the course itself must have written for it, without comments and docstrings, beside the
 networks, the likelihood and the readers, which all ways share (``LINES``).
 ``programs_slips.csv``: one row for each seed and slip, all trained as ``pyro`` is, which is the row ``right``.
-``elbo``: −ELBO per test cell of the right model with the weights that the slipped program learned. ``reported``: what the
-slipped program itself calls its −ELBO per test cell. ``bound``: that of the model as the slip left it, in nats: the
+``elbo``: −ELBO per test cell of the right model with the weights that the slipped program learned. ``reported``: what
+the slipped program itself calls its −ELBO per test cell. ``bound``: that of the model as the slip left it, in nats: the
 reported one, or where only the scale of the plate is wrong, which is no part of the model, ``elbo``.
 
 Axes: N cells, G genes, B batches.

@@ -45,9 +45,10 @@ class CellsData(LightningDataModule):
     def train_dataloader(self) -> "Minibatches":
         """This process's minibatches."""
         trainer = self._trainer()
-        mine = self.cells.subset(shard(len(self.cells), trainer.global_rank, trainer.world_size, self.seed))
         return Minibatches(
-            mine, self.batch_size, lambda: epoch_seed(self.seed, trainer.current_epoch, trainer.global_rank)
+            self.cells.subset(self.positions(len(self.cells), trainer.global_rank, trainer.world_size)),
+            self.batch_size,
+            lambda: epoch_seed(self.seed, trainer.current_epoch, trainer.global_rank),
         )
 
     def val_dataloader(self) -> list[Any]:
@@ -55,8 +56,12 @@ class CellsData(LightningDataModule):
         if self.validation is None:
             return []
         trainer = self._trainer()
-        mine = self.validation.subset(shard(len(self.validation), trainer.global_rank, trainer.world_size, self.seed))
-        return [Parts(mine, self.batch_size)]
+        mine = self.positions(len(self.validation), trainer.global_rank, trainer.world_size)
+        return [Parts(self.validation.subset(mine), self.batch_size)]
+
+    def positions(self, n_cells: int, rank: int, n_ranks: int) -> Tensor:
+        """Which cells a process gets."""
+        return shard(n_cells, rank, n_ranks, self.seed)
 
     def _trainer(self) -> Any:
         if self.trainer is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from torch.optim.lr_scheduler import LambdaLR
 
 from course_lib.arguments import choice, not_negative, positive, seed_number
@@ -59,6 +60,5 @@ def trainer(epochs: int, **more: Any) -> Trainer:
         "enable_model_summary": False,
     }
     one_process = {"accelerator": "cpu", "devices": 1, "num_sanity_val_steps": 0}
-    if "callbacks" in more:
-        quiet.pop("enable_checkpointing")
+    quiet["enable_checkpointing"] = any(isinstance(callback, Checkpoint) for callback in more.get("callbacks", ()))
     return Trainer(max_epochs=epochs, **(quiet | one_process | more))
