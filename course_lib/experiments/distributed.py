@@ -12,8 +12,8 @@ it, over gloo. Recipe: that of ``cortex``, nothing chosen here.
 
 ``distributed.csv``: for each seed, number of processes and ``batch_norm``, −ELBO of the 2,000 cells held out, nats a
 cell, mean of ``DRAWS`` draws. ``own``: each process standardises by its own minibatch; ``none``: nobody standardises.
-Synchronised BatchNorm is PyTorch's for GPUs alone; on CPUs it is refused. ``shards``: ``dealt`` out in blocks at random,
-as the course does, or the two ``halves`` of the sorted file, each with batches and types that the other has not.
+Synchronised BatchNorm is PyTorch's for GPUs alone; on CPUs it is refused. ``shards``: ``dealt`` out in random
+blocks, as the course does, or the two ``halves`` of the sorted file, each with batches and types that the other lacks.
 ``distributed_faults.csv``: two processes, one or both killed (SIGKILL) in the middle of an epoch, and the same command
 once more, which goes on from Lightning's last checkpoint; ``difference``: the largest between its weights and those of
 a run that was never disturbed.
@@ -54,7 +54,7 @@ RUNS = [(1, "own", "dealt"), (2, "own", "dealt"), (1, "none", "dealt"), (2, "non
 COLUMNS = ["seed", "processes", "batch_size", "batch_norm", "shards", "steps", "elbo", "cpu_s"]
 FAULT_CELLS, FAULT_EPOCHS = 2_000, 4
 FAULTS = {"one of two": (1,), "both": (0, 1)}
-TIMED = [(1, 1, 128), (1, 2, 128), (2, 1, 128), (1, 1, 512), (1, 2, 512), (2, 1, 512)]  # processes, threads, cells
+TIMED = [(1, 1, 128), (1, 2, 128), (2, 1, 128), (2, 1, 256), (1, 1, 512), (2, 1, 512)]  # processes, threads, cells
 TIMED_EPOCHS, REPEATS = 3, 2
 
 

@@ -7,8 +7,9 @@ A seed decides the split, the weights, the minibatches and the noise; ``fit`` an
 
 ``programs.csv``: one row for each seed and way. ``elbo`` and its terms are −ELBO per test cell in nats, exact KL and 25
 draws for the reconstruction, of the same ``SCVI`` whoever trained it; ``cpu_s`` seconds of the processor for training
-alone; ``lines`` what the course itself must have written for it, without comments and docstrings, beside the
-networks, the likelihood and the readers, which all ways share (``LINES``).
+alone.
+``programs_lines.csv``: lines of code, without comments and docstrings, that the course itself has for each part of a
+way, beside the networks, the likelihood and the readers, which all ways share.
 ``programs_slips.csv``: one row for each seed and slip, all trained as ``pyro`` is, which is the row ``right``.
 ``elbo``: −ELBO per test cell of the right model with the weights that the slipped program learned. ``reported``: what
 the slipped program itself calls its −ELBO per test cell. ``bound``: that of the model as the slip left it, in nats: the
@@ -61,7 +62,7 @@ BATCH_SIZE = 128
 RECIPE = {"lr": LR, "one_cycle": True, "eps": EPS, "weight_decay": WEIGHT_DECAY}
 SLIPS = ("right", *PRIORS, *PROGRAM_SLIPS)
 SLIP_COLUMNS = ["seed", "slip", "bound", "elbo", "reported"]
-COLUMNS = ["seed", "way", "elbo", "reconstruction", "kl_z", "kl_library", "cpu_s", "lines"]
+COLUMNS = ["seed", "way", "elbo", "reconstruction", "kl_z", "kl_library", "cpu_s"]
 
 
 def new_model(training: Cells, seed: int) -> SCVI:
@@ -109,11 +110,10 @@ def by_lightning(module: Any, training: Cells, seed: int, epochs: int) -> None:
 def run_seed(cells: Cells, seed: int, *, epochs: int = EPOCHS) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One row for each way, and one for each slip."""
     training, _, test = (cells[index] for index in split_indices(len(cells), SPLIT, seed))
-    lines = lines_of_ways()
     ways: list[dict[str, object]] = []
     for way in WAYS:
         model, seconds = train(way, training, seed, epochs)
-        ways.append({"way": way, **held_out_bound(model, test), "cpu_s": seconds, "lines": lines[way]})
+        ways.append({"way": way, **held_out_bound(model, test), "cpu_s": seconds})
     slips = [{"slip": slip, **slip_costs(slip, training, test, seed, epochs)} for slip in SLIPS]
     return (
         pd.DataFrame(ways).assign(seed=seed)[COLUMNS],
@@ -212,12 +212,6 @@ def lines_of_parts() -> pd.DataFrame:
     """Columns ``way``, ``part``, ``lines``."""
     rows = [(way, part, code_lines(*objects)) for (way, part), objects in parts_of_ways().items()]
     return pd.DataFrame(rows, columns=["way", "part", "lines"])
-
-
-def lines_of_ways() -> dict[str, int]:
-    """All parts of a way together."""
-    lines = lines_of_parts().groupby("way")["lines"].sum().to_dict()
-    return lines | {"pyro_mean_field": lines["pyro"]}
 
 
 def run(n_seeds: int, folder: Path) -> Path:
