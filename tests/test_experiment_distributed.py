@@ -166,7 +166,9 @@ def test_the_cells_are_written_once(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["cells.h5ad"]
 
 
-def test_the_command_line_of_two_machines_is_understood():
-    options = distributed.parser().parse_args(["--devices", "4", "--nodes", "2", "--checkpoints", "saved"])
+def test_the_command_line_of_two_machines_is_understood(tmp_path):
+    options = distributed.parser().parse_args(["--devices", "4", "--nodes", "2", "--checkpoints", str(tmp_path)])
     assert (options.devices, options.nodes, options.batch_norm, options.shards) == (4, 2, "own", "dealt")
     assert distributed.resume(options) is None
+    (tmp_path / "last.ckpt").touch()
+    assert distributed.resume(options) == str(tmp_path / "last.ckpt")

@@ -87,9 +87,9 @@ def test_pyros_usual_bound_trains_too_and_the_model_answers(cells):
     before = float(scvi.eval().loss(cells)["loss"].detach())
     scvi.train()
     trainer(8).fit(LightningSVI(*programs(scvi, cells), seed=0, **RECIPE), CellsData(cells, batch_size=BATCH_SIZE))
+    assert not scvi.z_encoder.training
     assert float(scvi.eval().loss(cells)["loss"].detach()) < before - 5
     assert get_latent_representation(scvi, cells).shape == (240, 3)
-    assert not scvi.z_encoder.training
 
 
 def test_a_resumed_run_ends_at_the_weights_of_the_unbroken_one(cells, tmp_path):
