@@ -38,10 +38,7 @@ class Law:
 def test_the_programs_graph_shows_sites_shapes_and_what_depends_on_what():
     independent = SimpleNamespace(base_dist=Law(None, None), batch_shape=(8,), event_shape=(2,))
     sites = {
-        "z": {
-            "fn": SimpleNamespace(base_dist=Law(None, None), batch_shape=(8,), event_shape=(2,)),
-            "is_observed": False,
-        },
+        "z": {"fn": independent, "is_observed": False},
         "log_library": {"fn": Law((8,), (1,)), "is_observed": False},
         "x": {"fn": Law((8,), (30,)), "is_observed": True},
     }
@@ -148,8 +145,8 @@ def test_runs_are_drawn_by_seed_and_speeds_held_against_one_process_of_the_same_
     )
     fig, alt = draw.out_of_one_process(table, speeds)
     left, right = fig.axes
-    assert title(left) == "Dealt: at most 0.10 nats from one process. Cut: +2.0"
-    assert title(right) == "Two processes on two cores: ×1.60, ×1.60"
+    assert title(left) == "Dealt: within 0.10 nats. Cut: +2.0"
+    assert title(right) == "Two processes on two cores: ×1.60 to ×1.60"
     assert words(left.get_yticklabels())[2] == "BatchNorm, two, file cut"
     seed_zero = left.get_lines()[0]
     np.testing.assert_allclose(seed_zero.get_xdata(), [700.1, 700.2, 702.2, 700.1, 700.2])
@@ -169,6 +166,6 @@ def test_the_plan_tells_what_fits_and_how_much_sooner_many_are():
     assert [bar.get_width() for bar in left.patches] == [40, 110, 800]
     ideal = lines(right)["no loss"].get_ydata()
     np.testing.assert_allclose(ideal, [8, 4, 1])
-    np.testing.assert_allclose(lines(right)["planned"].get_ydata(), [8, 5, 2])
+    np.testing.assert_allclose(lines(right)["planned: 120 min"].get_ydata(), [8, 5, 2])
     assert "2: 5.0 h, $0.50" in alt
     assert "in memory, dense 800 GB" in alt
