@@ -21,6 +21,17 @@ a run that was never disturbed.
 training (after the first epoch, which also warms up), cells per second, and ``cpu_s``, the processors' seconds of all
 processes for everything, imports included.
 
+On several machines each starts one command, and Lightning finds out from its surroundings who is who:
+
+    torchrun --nnodes 2 --nproc-per-node 8 --node-rank RANK --master-addr HOST --master-port 29500
+        -m course_lib.experiments.distributed --devices 8 --nodes 2 --cells FILE --checkpoints FOLDER
+    srun --nodes 2 --ntasks-per-node 8 python
+        -m course_lib.experiments.distributed --devices 8 --nodes 2 --cells FILE --checkpoints FOLDER
+    … --accelerator gpu
+
+Tested: torchrun, as two "machines" of one process each that were the same one. Untested: several machines, SLURM, GPUs
+(one process for each, gradients over NCCL, BatchNorm synchronised).
+
 Axes: N cells, G genes.
 """
 
@@ -79,6 +90,8 @@ def train(options: argparse.Namespace) -> dict[str, Any] | None:
     if options.kill:
         callbacks.append(death(options.kill, options.kill_at))
     processes = {"devices": options.devices, "num_nodes": options.nodes, "strategy": strategy(options)}
+    if options.accelerator == "gpu":
+        processes |= {"accelerator": "gpu", "sync_batchnorm": True}
     runner = trainer(options.epochs, callbacks=callbacks, **processes)
     data = cells_data(options.shards)(learn, batch_size=options.batch_size, seed=options.seed)
     runner.fit(module, data, ckpt_path=resume(options))
@@ -99,12 +112,12 @@ def train(options: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def strategy(options: argparse.Namespace) -> Any:
-    """Lightning's: DDP over gloo, which needs no GPU; over what it takes by itself where there are some."""
+    """Lightning's: DDP, over gloo, which needs no GPU; between GPUs over what Lightning takes there, NCCL."""
     from lightning.pytorch.strategies import DDPStrategy
 
     if options.devices * options.nodes == 1:
         return "auto"
-    return DDPStrategy(process_group_backend="gloo")
+    return DDPStrategy(process_group_backend="gloo" if options.accelerator == "cpu" else None)
 
 
 def resume(options: argparse.Namespace) -> str | None:
@@ -295,6 +308,7 @@ def parser() -> argparse.ArgumentParser:
     one = options.add_argument_group("one run, whose result is printed")
     one.add_argument("--devices", type=int, help="processes on this machine")
     one.add_argument("--nodes", type=int, default=1, help="machines; each starts this command (torchrun, srun)")
+    one.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu", help="what each process computes on")
     one.add_argument("--cells", type=Path, help="counts, .h5ad with obs['batch']; else simulated")
     one.add_argument("--batch-size", type=int, default=BATCH_SIZE // 2, help="cells a step, in each process")
     one.add_argument("--epochs", type=int, default=EPOCHS)
