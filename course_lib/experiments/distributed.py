@@ -56,11 +56,11 @@ from course_lib.data.split import split_indices
 from course_lib.experiments.cortex import EPS, LR, WEIGHT_DECAY
 from course_lib.experiments.million import N_BATCHES, N_GENES, N_TYPES, write_cells
 from course_lib.experiments.record import RESULTS, made_with, save
-from course_lib.models.scvi import SCVI, log_library_moments
+from course_lib.models.scvi import SCVI, Side, log_library_moments
 
 N_CELLS, HELD_OUT, DRAWS = 20_000, 0.1, 5
 BATCH_SIZE, EPOCHS = 128, 6  # of all processes together
-BATCH_NORM = {"own": "encoder", "none": "none"}
+BATCH_NORM: dict[str, Side] = {"own": "encoder", "none": "none"}
 RUNS = [(1, "own", "dealt"), (2, "own", "dealt"), (1, "none", "dealt"), (2, "none", "dealt"), (2, "own", "halves")]
 COLUMNS = ["seed", "processes", "batch_size", "batch_norm", "shards", "steps", "elbo", "cpu_s"]
 FAULT_CELLS, FAULT_EPOCHS = 2_000, 4
@@ -208,7 +208,7 @@ def run_seed(path: Path, seed: int, *, epochs: int = EPOCHS, batch_size: int = B
     """One row for each of ``RUNS``: one process and two, with BatchNorm and without."""
     rows = []
     for devices, batch_norm, shards in RUNS:
-        settings = {"seed": seed, "batch_norm": batch_norm, "shards": shards}
+        settings: dict[str, Any] = {"seed": seed, "batch_norm": batch_norm, "shards": shards}
         rows.append(
             settings
             | in_new_process(cells=path, devices=devices, batch_size=batch_size // devices, epochs=epochs, **settings)
@@ -218,7 +218,7 @@ def run_seed(path: Path, seed: int, *, epochs: int = EPOCHS, batch_size: int = B
 
 def faults(path: Path, work: Path, *, epochs: int = FAULT_EPOCHS, batch_size: int = BATCH_SIZE) -> pd.DataFrame:
     """Two processes, undisturbed; and killed in the middle of the third epoch, and taken up again."""
-    settings = {"cells": path, "devices": 2, "batch_size": batch_size // 2, "epochs": epochs, "seed": 0}
+    settings: dict[str, Any] = {"cells": path, "devices": 2, "batch_size": batch_size // 2, "epochs": epochs, "seed": 0}
     undisturbed = in_new_process(**settings, weights=work / "undisturbed.pt")
     expected = torch.load(work / "undisturbed.pt")
     an_epoch = undisturbed["steps"] // epochs

@@ -59,7 +59,7 @@ PROGRAM_SLIPS = (
 )  # fmt: skip
 SCALE_SLIPS = ("no_plate_scale", "scale_in_guide_only")
 BATCH_SIZE = 128
-RECIPE = {"lr": LR, "one_cycle": True, "eps": EPS, "weight_decay": WEIGHT_DECAY}
+RECIPE: dict[str, Any] = {"lr": LR, "one_cycle": True, "eps": EPS, "weight_decay": WEIGHT_DECAY}
 SLIPS = ("right", *PRIORS, *PROGRAM_SLIPS)
 SLIP_COLUMNS = ["seed", "slip", "bound", "elbo", "reported"]
 COLUMNS = ["seed", "way", "elbo", "reconstruction", "kl_z", "kl_library", "cpu_s"]

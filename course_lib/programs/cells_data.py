@@ -34,8 +34,9 @@ class CellsData(LightningDataModule):
 
     def __init__(self, cells: CellTable, *, batch_size: int = 128, seed: int = 0, validation: CellTable | None = None):
         super().__init__()
-        for name, table in {"cells": cells, "validation": validation}.items():
-            if not (isinstance(table, CellTable) or (table is None and name == "validation")):
+        tables: dict[str, Any] = {"cells": cells} | ({} if validation is None else {"validation": validation})
+        for name, table in tables.items():
+            if not isinstance(table, CellTable):
                 raise TypeError(f"{name}: expected cells, found {type(table).__name__}; see cells_from_counts.")
         if validation is not None:
             check_alike(cells, validation, "validation")

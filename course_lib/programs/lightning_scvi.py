@@ -37,4 +37,5 @@ class LightningSCVI(Recipe):
 
     def on_fit_start(self) -> None:
         """Other genes or batches are refused before the first step."""
-        check_cells(self.model, self.trainer.datamodule.cells)
+        trainer: Any = self.trainer
+        check_cells(self.model, trainer.datamodule.cells)

@@ -53,12 +53,10 @@ def trainer(epochs: int, **more: Any) -> Trainer:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
+    checkpoints = any(isinstance(callback, Checkpoint) for callback in more.get("callbacks", ()))
+    quiet: dict[str, Any] = {
+        "logger": False, "enable_checkpointing": checkpoints, "enable_progress_bar": False,
         "enable_model_summary": False,
-    }
-    one_process = {"accelerator": "cpu", "devices": 1, "num_sanity_val_steps": 0}
-    quiet["enable_checkpointing"] = any(isinstance(callback, Checkpoint) for callback in more.get("callbacks", ()))
+    }  # fmt: skip
+    one_process: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "num_sanity_val_steps": 0}
     return Trainer(max_epochs=epochs, **(quiet | one_process | more))
