@@ -134,26 +134,22 @@ def test_runs_are_drawn_by_seed_and_speeds_held_against_one_process_of_the_same_
         for kind, shards, n in draw.RUNS
     ]
     table = pd.DataFrame(rows, columns=["seed", "processes", "batch_norm", "shards", "elbo"])
+    settings = [(r, batch, n) for r in range(2) for batch, n in ((128, 1), (256, 2), (512, 1), (512, 2))]
     speeds = pd.DataFrame(
-        [
-            (r, n, 1, batch, batch * 10 * n * (1 - 0.2 * (n == 2)))
-            for r in range(2)
-            for batch in (128, 512)
-            for n in (1, 2)
-        ],
+        [(r, n, 1, batch, batch * 10 * n * (1 - 0.2 * (n == 2))) for r, batch, n in settings],
         columns=["repeat", "processes", "threads", "total_batch", "cells_per_second"],
     )
     fig, alt = draw.out_of_one_process(table, speeds)
     left, right = fig.axes
     assert title(left) == "Dealt: within 0.10 nats. Cut: +2.0"
-    assert title(right) == "Two processes on two cores: ×1.60 to ×1.60"
+    assert title(right) == "Two processes: ×1.60 to ×3.20"
     assert words(left.get_yticklabels())[2] == "BatchNorm, two, file cut"
     seed_zero = left.get_lines()[0]
     np.testing.assert_allclose(seed_zero.get_xdata(), [700.1, 700.2, 702.2, 700.1, 700.2])
-    assert [bar.get_width() for bar in right.patches] == [1280, 2048, 5120, 8192]
-    assert words(right.texts) == [" ×1.00", " ×1.60", " ×1.00", " ×1.60"]
+    assert [bar.get_width() for bar in right.patches] == [1280, 4096, 5120, 8192]
+    assert words(right.texts) == [" ×1.00", " ×3.20", " ×1.00", " ×1.60"]
     assert "BatchNorm, two, file cut: 703.20" in alt
-    assert "2 processes, 1 thread, 512 a step: 8,192" in alt
+    assert "2 processes: 256 each: 8,192" in alt
 
 
 def test_the_plan_tells_what_fits_and_how_much_sooner_many_are():
