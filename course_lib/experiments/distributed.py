@@ -78,7 +78,7 @@ def train(options: argparse.Namespace) -> dict[str, Any] | None:
 
     cells = cells_from_file(options.cells, batch_key="batch")
     learn, held_out = (cells.subset(part) for part in split_indices(len(cells), (1 - HELD_OUT, HELD_OUT), options.seed))
-    torch.manual_seed(options.seed)  # the same weights in every process
+    torch.manual_seed(options.seed)  # the same weights in every process; for ℓ's prior each reads all cells, once
     scvi = SCVI(
         cells.genes, cells.batches, library_prior=log_library_moments(learn), batch_norm=BATCH_NORM[options.batch_norm]
     )
