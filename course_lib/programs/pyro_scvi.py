@@ -26,8 +26,8 @@ class ZINB(ZeroInflatedNegativeBinomial, TorchDistributionMixin):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "ZINB":
         """The same distribution for each cell of a larger table."""
-        parameters = (self.mu, self.theta, self.zi_logits)
-        return ZINB(*(p.expand(batch_shape) for p in parameters), validate_args=False)
+        mu, theta, zi_logits = (p.expand(batch_shape) for p in (self.mu, self.theta, self.zi_logits))
+        return ZINB(mu, theta, zi_logits, validate_args=False)
 
 
 class SCVIModel(PyroModule):
@@ -51,8 +51,8 @@ class SCVIModel(PyroModule):
         self.n_latent, self.n_cells = scvi.n_latent, whole_number("n_cells", n_cells)
         decoder = scvi.decoder
         self.trunk, self.to_rho, self.to_zi_logits = decoder.trunk, decoder.to_rho, decoder.to_zi_logits
-        self.theta = PyroParam(decoder.log_theta.detach().exp(), constraints.positive)  # (G,): Pyro learns log θ, as we
-        self.theta_unconstrained = decoder.log_theta
+        self.theta: Any = PyroParam(decoder.log_theta.detach().exp(), constraints.positive)  # (G,), a pyro.param
+        self.theta_unconstrained = decoder.log_theta  # Pyro learns log θ, as we do: let it be ours
         self.register_buffer("library_mean", scvi.library_mean)
         self.register_buffer("library_sd", scvi.library_sd)
 
