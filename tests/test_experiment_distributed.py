@@ -44,7 +44,8 @@ def test_two_processes_reach_the_bound_of_one_to_the_noise_between_seeds(table):
         runs = table[(table["shards"] == "dealt") & (table["batch_norm"] == batch_norm)]
         bound = runs.pivot(index="seed", columns="processes", values="elbo")
         assert abs((bound[2] - bound[1]).mean()) < 2 * bound[1].std()
-        assert (bound[2] / bound[1] - 1).abs().max() < 0.005
+        assert (bound[2] / bound[1] - 1).abs().max() < 0.001  # on the same split: seeds lie five times as far apart
+        assert bound[1].std() > 5 * (bound[2] - bound[1]).abs().max()
 
 
 def test_halves_of_a_sorted_file_cost_nats_in_every_seed(table):
