@@ -88,6 +88,6 @@ $(COMPLETE): pyproject.toml constraints.txt
 		echo "$(PYTHON) cannot make environments. On Debian and Ubuntu:  sudo apt install python3-venv"; exit 1; }; \
 	set -ex; \
 	$(RUN) pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch; \
-	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer,benchmark,browser]'; \
+	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer,pyro,benchmark,browser]'; \
 	$(RUN) pip check; \
 	pwd > $@

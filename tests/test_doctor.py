@@ -42,11 +42,14 @@ def test_doctor_judges_an_old_python_in_a_syntax_that_it_reads():
         ast.parse((ROOT / "course_lib" / name).read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
+EXTRA_PACKAGES = ("scvi-tools", "scikit-image", "pyro-ppl", "lightning", "harmonypy", "scib-metrics")
+
+
 @pytest.fixture
 def peer_installed(monkeypatch):
-    """As if the extras `peer` and `benchmark` were here, whether or not they are."""
+    """As if the extras `peer`, `pyro` and `benchmark` were here, whether or not they are."""
     version, pins = importlib.metadata.version, environment.pinned_versions(ROOT)
-    extras = {name: pins[name] for name in ("scvi-tools", "scikit-image", "harmonypy", "scib-metrics")}
+    extras = {name: pins[name] for name in EXTRA_PACKAGES}
     monkeypatch.setattr(importlib.metadata, "version", lambda name: extras.get(name) or version(name))
 
 
@@ -77,13 +80,18 @@ def test_doctor_only_notes_a_missing_package_that_nothing_but_the_tests_need(pee
 
 @pytest.mark.parametrize(
     "package, who",
-    [("scvi-tools", "notebook 09 and"), ("scikit-image", "notebook 09 and"), ("scib-metrics", "only")],
+    [
+        ("scvi-tools", "notebook 09 and comparisons need it"),
+        ("scikit-image", "notebook 09 and comparisons need it"),
+        ("pyro-ppl", "notebook 12 needs it"),
+        ("scib-metrics", "only comparisons need it"),
+    ],
 )
 def test_doctor_only_notes_that_another_program_is_missing_and_what_it_is_for(
     package, who, peer_installed, monkeypatch
 ):
     finding = missing(package, monkeypatch)
-    assert (finding.level, finding.text) == ("note", f"{package} is not installed; {who} comparisons need it")
+    assert (finding.level, finding.text) == ("note", f"{package} is not installed; {who}")
 
 
 def test_doctor_names_a_version_out_of_range_with_the_range(peer_installed, monkeypatch):

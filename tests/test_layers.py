@@ -11,7 +11,8 @@ from course_lib.tooling import environment
 from course_lib.tooling.files import ROOT
 
 PEER_OF_MODULE = {  # who brings it: the extra may be absent
-    "scvi": "scvi-tools", "lightning": "scvi-tools", "harmonypy": "harmonypy", "scib_metrics": "scib-metrics",
+    "scvi": "scvi-tools", "harmonypy": "harmonypy", "scib_metrics": "scib-metrics",
+    "pyro": "pyro-ppl", "lightning": "lightning",
 }  # fmt: skip
 
 
@@ -25,6 +26,7 @@ LAYERS = [
     {"peers"},
     {"training"},
     {"analysis"},
+    {"programs"},
     {"figures"},
     {"notebook"},
     {"tooling"},
@@ -117,7 +119,8 @@ def test_no_module_imports_itself_by_a_detour():
 def test_what_the_library_and_its_tests_import_is_declared():
     owners = importlib.metadata.packages_distributions()
     in_every_environment = {"pip"}
-    extras = {"course_lib": ["peer", "benchmark"], "tests": environment.all_extras(ROOT)}  # who needs them: next test
+    needed = ["peer", "benchmark", "pyro"]  # by whom: next test
+    extras = {"course_lib": needed, "tests": environment.all_extras(ROOT)}
     for folder, allowed_extras in extras.items():
         declared = {canonicalize_name(r.name) for r in environment.declared_requirements(ROOT, *allowed_extras)}
         local = {path.stem for path in (ROOT / folder).iterdir()} | {"course_lib", folder}
@@ -132,17 +135,29 @@ def test_what_the_library_and_its_tests_import_is_declared():
 
 
 def test_only_experiments_and_tests_import_other_programs_and_only_inside_functions():
-    """Nobody needs the extras to read, run or import the course."""
+    """Nobody needs the extras to read, run or import the course; what is written in Pyro and Lightning needs both."""
     importing, at_the_top = set(), set()
     for path in [*(ROOT / "course_lib").rglob("*.py"), *(ROOT / "tests").glob("*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if any(name.split(".")[0] in PEER_OF_MODULE for name in imported_names(tree, "")):
             importing.add(path.relative_to(ROOT).parent.as_posix())
+        if path.parent.name == "programs":
+            continue
         top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
         if any(name.split(".")[0] in PEER_OF_MODULE for name in imported_names(top, "")):
             at_the_top.add(path.name)
-    assert importing == {"course_lib/experiments", "tests"}
+    assert importing == {"course_lib/experiments", "course_lib/programs", "tests"}
     assert at_the_top == set()
+
+
+def test_only_experiments_lean_on_programs_that_need_an_extra():
+    """Inside functions, so that an experiment can be read and imported without it."""
+    leaning = {layer_of(module) for module, imports in import_graph().items() if "programs" in map(layer_of, imports)}
+    assert leaning == {"programs", "experiments"}
+    for path in (ROOT / "course_lib" / "experiments").glob("*.py"):
+        top = ast.Module(ast.parse(path.read_text(encoding="utf-8")).body, [])
+        top.body = [node for node in top.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert not any(name.startswith("course_lib.programs") for name in imported_names(top, "")), path.name
 
 
 def test_only_experiments_lean_on_what_knows_other_programs():

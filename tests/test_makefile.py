@@ -65,7 +65,7 @@ def test_each_target_makes_the_environment_first_and_torch_first_within_it(targe
     steps = [
         plan.find(f"-m venv --clear {tmp_path}/env"),
         plan.find("--extra-index-url https://index.example/cpu -c constraints.txt torch"),
-        plan.find("-e '.[test,peer,benchmark,browser]'"),
+        plan.find("-e '.[test,peer,pyro,benchmark,browser]'"),
         plan.find(f"pwd > {tmp_path}/env/.complete"),
     ]
     assert -1 not in steps

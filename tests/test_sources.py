@@ -51,9 +51,9 @@ def test_every_box_of_the_lessons_that_puts_something_right_stands_in_a_section_
 
 def test_what_is_not_yet_taught_names_a_planned_notebook_that_is_not_there_yet():
     planned = {row.name: row.where for row in sources.concepts() if any(isinstance(p, NotYet) for p in row.where)}
-    assert len(planned) == 2
+    assert len(planned) == 1
     assert all(len(where) == 1 for where in planned.values())  # not yet, and nowhere else
-    assert {where[0].lesson for where in planned.values()} == {"12", "13"} == set(places.PLANNED)
+    assert {where[0].lesson for where in planned.values()} == {"13"} == set(places.PLANNED)
     assert [path.name for path in find_notebooks() if path.name[:2] in places.PLANNED] == []
 
 
@@ -70,7 +70,7 @@ def test_every_document_is_put_right_somewhere_and_speaks_of_something():
         ("02: What do 60,484 genes cost?", Place("02", "What do 60,484 genes cost?")),
         ("training_loop: Seeds", Place("training_loop", "Seeds")),
         ("here", HERE),
-        ("not yet: 12", NotYet("12")),
+        ("not yet: 13", NotYet("13")),
     ],
 )
 def test_a_place_is_read_as_it_is_written(text, place):
@@ -113,7 +113,7 @@ ERRATUM = {
     "holds": "this holds, $x$",
     "where": ["03: The direction matters"],
 }
-CONCEPT = {"name": "an idea", "documents": ["note"], "where": ["not yet: 12"]}
+CONCEPT = {"name": "an idea", "documents": ["note"], "where": ["not yet: 13"]}
 
 
 def write(folder, table, *rows):
@@ -128,8 +128,8 @@ def write(folder, table, *rows):
         ({"document": "book"}, "document: expected one of lecture, note"),
         ({"kind": "typo"}, "kind: expected one of formula, words, found 'typo'"),
         ({"where": []}, "where: expected text, or a list of it that is not empty"),
-        ({"where": ["03"]}, "expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 12', found '03'"),
-        ({"where": ["not yet: 12"]}, "where: expected a place that is there, found 'not yet'"),
+        ({"where": ["03"]}, "expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 13', found '03'"),
+        ({"where": ["not yet: 13"]}, "where: expected a place that is there, found 'not yet'"),
         ({"says": "p(z|x)"}, "says: expected one line without |, found 'p(z|x)'"),
         ({"holds": "one\ntwo"}, "holds: expected one line"),
         ({"holds": "a $formula"}, "holds: expected formulas between two $"),
@@ -167,7 +167,7 @@ def test_rows_that_can_be_are_read_as_they_are(tmp_path):
     taught_here = {"name": "another", "documents": ["note", "talk"], "where": ["here"], "here": "A sentence."}
     write(tmp_path, "concepts", CONCEPT, taught_here)
     assert tables.read("concepts", tables.Concept, tmp_path) == [
-        tables.Concept("an idea", ("note",), (NotYet("12"),)),
+        tables.Concept("an idea", ("note",), (NotYet("13"),)),
         tables.Concept("another", ("note", "talk"), (HERE,), "A sentence."),
     ]
 

@@ -10,7 +10,6 @@ from course_lib.tooling.document import Document, anchor
 from course_lib.tooling.files import APPENDIX, find_notebooks
 
 PLANNED = {
-    "12": "Pyro and Lightning",
     "13": "proteins",
 }
 
@@ -40,7 +39,7 @@ Where = Place | NotYet | Here
 
 
 def parse(text: str) -> Where:
-    """``03: The direction matters``, ``channel: One number for two``, ``here`` or ``not yet: 12``, as tables write it.
+    """``03: The direction matters``, ``channel: One number for two``, ``here`` or ``not yet: 13``, as tables write it.
 
     Raises
     ------
@@ -55,7 +54,7 @@ def parse(text: str) -> Where:
     if section := re.fullmatch(r"(\d\d|[a-z_]+): (\S.*)", text):
         return Place(section[1], section[2])
     raise ValueError(
-        f"expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 12', found {text!r}; "
+        f"expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 13', found {text!r}; "
         "write a place in one of these ways."
     )
 

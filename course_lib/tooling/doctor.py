@@ -76,7 +76,11 @@ def check_dependencies(root: Path = ROOT) -> list[Finding]:
     findings = []
     needed = declared_requirements(root)
     who = dict.fromkeys((r.name for r in declared_requirements(root, *all_extras(root))), "`make test` needs it")
-    for extra, needs in (("peer", "notebook 09 and comparisons need it"), ("benchmark", "only comparisons need it")):
+    for extra, needs in (
+        ("peer", "notebook 09 and comparisons need it"),
+        ("pyro", "notebook 12 needs it"),
+        ("benchmark", "only comparisons need it"),
+    ):
         who |= dict.fromkeys((r.name for r in declared_requirements(root, extra)), needs)  # `needed` never comes to it
     for requirement in declared_requirements(root, *all_extras(root)):
         if requirement.marker and not requirement.marker.evaluate():
