@@ -1,10 +1,11 @@
 """The six data sets committed under ``data/``: real cells, raw counts, small enough to clone.
 
-Every loader of a file returns an AnnData with raw integer counts (int32) in ``X``, kinds of cell in ``obs["cell_type"]`` where
-the origin or the markers name them, batches in ``obs["batch"]`` where there are batches, and in ``uns["source"]`` a
-dictionary of ``citation``, ``doi``, ``terms`` and ``origin``. ``data/README.md`` tells more; the files were made by
-``course_lib.data.build``. A file that is not there raises FileNotFoundError, and one whose bytes are not the recorded
-ones ValueError; both say how to get it back. Two more loaders put RNA and antibodies of the same cells into a MuData.
+Every loader of a file returns an AnnData with raw integer counts (int32) in ``X``, kinds of cell in
+``obs["cell_type"]`` where the origin or the markers name them, batches in ``obs["batch"]`` where there are batches, and
+in ``uns["source"]`` a dictionary of ``citation``, ``doi``, ``terms`` and ``origin``. ``data/README.md`` tells more; the
+files were made by ``course_lib.data.build``. A file that is not there raises FileNotFoundError, and one whose bytes are
+not the recorded ones ValueError; both say how to get it back. Two more loaders put RNA and antibodies
+of the same cells into a MuData.
 """
 
 import mudata

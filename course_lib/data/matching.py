@@ -21,9 +21,9 @@ class Named(Protocol):
 def check_cells(model: Any, cells: CellTable, name: str = "cells") -> None:
     """ValueError unless ``cells`` have the model's genes in its order, and its batches and labels by its numbers.
 
-    A model is compared in what it has: ``genes``, ``batches``, ``proteins``, ``labels``, or none. Every model has ``genes`` once
-    ``training.fit`` has trained it. Where it says ``needs_counts = True``, expression is refused. ``name`` is what the
-    message calls the cells.
+    A model is compared in what it has: ``genes``, ``batches``, ``proteins``, ``labels``, or none. Every model has
+    ``genes`` once ``training.fit`` has trained it. Where it says ``needs_counts = True``, expression is refused.
+    ``name`` is what the message calls the cells.
     """
     if getattr(model, "needs_counts", False) and cells.counts is False:
         raise ValueError(
@@ -56,7 +56,7 @@ def check_cells(model: Any, cells: CellTable, name: str = "cells") -> None:
 
 
 def check_alike(cells: CellTable, others: CellTable, name: str) -> None:
-    """ValueError unless ``others`` have the genes, batches and antibodies, and where both have them the labels of ``cells``."""
+    """ValueError unless ``others`` have the genes, batches, antibodies and, if both have any, labels of ``cells``."""
     if others.genes != cells.genes:
         raise ValueError(f"{name}: {_other_genes(cells.genes, others.genes, 'cells', 'cells')}")
     split = "Make one Cells of all and divide it: cells[train], cells[test]."

@@ -1,9 +1,10 @@
 """Cells whose antibodies were counted beside their RNA, or some of whose were: ``Cells`` with one more table.
 
-Axes: N cells, G genes, T antibodies, B batches. Two machines' worth of counts are kept as two tensors and never joined:
-RNA is scored as RNA and antibodies as antibodies. A cell has all antibodies of the panel, or none.
+Axes: N cells, G genes, T antibodies, B batches. RNA and antibodies stay two tables, since a model scores them
+by two likelihoods. A cell has all antibodies of the panel, or none.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,7 +41,7 @@ class ProteinCells(Cells):
 
     def digest(self) -> str:
         """As that of ``Cells``, and other names of antibodies make another one too."""
-        return f"{super().digest()} {' '.join(self.proteins)}"
+        return hashlib.blake2b(f"{super().digest()} {self.proteins}".encode(), digest_size=16).hexdigest()
 
     def without_protein(self, index: Index | None = None) -> "ProteinCells":
         """The same cells, as if the antibodies of these, or of all, had not been measured."""
