@@ -207,39 +207,36 @@ def model_graph() -> tuple[Figure, str]:
 
 
 def learned_parts(panels: Mapping[str, tuple[NDArray, NDArray, NDArray]], title: str) -> tuple[Figure, str]:
-    """A panel for each antibody: the cells' counts beside the model's two parts, averaged over the same cells.
+    """A panel for each antibody: the cells' counts beside counts that the model drew for them, each part by itself.
 
     Parameters
     ----------
-    panels : antibody → (counts (N,), background (K,), foreground (K,)); the last two are shares of all cells at the
-        counts 0 … K − 1, and sum to one together.
+    panels : antibody → (counts (N,), drawn counts (M,), which of them are background (M,)).
     """
     fig, axes = plt.subplots(1, len(panels), figsize=(3.1 * len(panels), 4.4))
     told = []
-    for ax, (name, (counts, background, foreground)) in zip(np.atleast_1d(axes), panels.items(), strict=True):
-        edges = np.unique(np.round(np.expm1(np.linspace(0, np.log1p(counts.max() + 1), 26))).astype(int))
+    for ax, (name, (counts, drawn, of_background)) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        top = max(counts.max(), np.quantile(drawn, 0.999))
+        edges = np.unique(np.round(np.expm1(np.linspace(0, np.log1p(top + 1), 26))))  # whole counts
         places = np.log1p(edges)
         widths = np.diff(places)
-        ax.bar(places[:-1], np.histogram(counts, edges)[0] / len(counts) / widths, widths, align="edge",
-               color=COLOUR["data"], alpha=0.35)  # fmt: skip
-        for law, colour, style in ((background, BACKGROUND, "--"), (foreground, FOREGROUND, "-")):
-            full = np.zeros(max(edges[-1], len(law)))
-            full[: len(law)] = law
-            sums = np.add.reduceat(full[: edges[-1]], edges[:-1]) / widths
-            ax.step(places, np.append(sums, sums[-1]), where="post", color=colour, lw=2, ls=style)
+        share = np.histogram(counts, edges)[0] / len(counts) / widths
+        ax.bar(places[:-1], share, widths, align="edge", color=COLOUR["data"], alpha=0.35)
+        for chosen, colour, style in ((of_background, BACKGROUND, "--"), (~of_background, FOREGROUND, "-")):
+            heights = np.histogram(drawn[chosen], edges)[0] / len(drawn) / widths
+            ax.step(places, np.append(heights, heights[-1]), where="post", color=colour, lw=2, ls=style)
         _count_axis(ax, float(counts.max()), f"{name} counts (log)")
-        ax.set_title(f"{name}: {foreground.sum():.0%}")
-        y = np.arange(len(background))
-        means = [float((y * law).sum() / law.sum()) for law in (background, foreground)]
-        share = float(foreground.sum())
-        told.append(f"{name}: background mean {means[0]:.0f}, foreground {means[1]:.0f} on {share:.0%} of cells")
+        above = float(np.mean(~of_background))
+        ax.set_title(f"{name}: {above:.0%}")
+        means = [drawn[chosen].mean() for chosen in (of_background, ~of_background)]
+        told.append(f"{name}: background mean {means[0]:.0f}, foreground {means[1]:.0f} on {above:.0%} of cells")
     first = np.atleast_1d(axes)[0]
     first.set_ylabel("share of cells per unit of log")
-    first.text(0.03, 0.97, "background", color=BACKGROUND, weight="bold", transform=first.transAxes, va="top")
-    first.text(0.03, 0.89, "foreground", color=FOREGROUND, weight="bold", transform=first.transAxes, va="top")
-    first.set_ylim(top=first.get_ylim()[1] * 1.25)
+    first.text(0.03, 0.98, "background", color=BACKGROUND, weight="bold", transform=first.transAxes, va="top")
+    first.text(0.03, 0.90, "foreground", color=FOREGROUND, weight="bold", transform=first.transAxes, va="top")
+    first.set_ylim(top=first.get_ylim()[1] * 1.3)
     fig.suptitle(title, x=0.01, ha="left")
-    return fig, f"Counts beside the model's two parts. {'; '.join(told)}."
+    return fig, f"Counts beside counts drawn from the model's two parts. {'; '.join(told)}."
 
 
 def beside_gates(
