@@ -165,11 +165,11 @@ _BOXES = {  # name: (x, y, text, what it is)
     "z": (0.315, 0.53, "z ∼ q(z∣x, y)", "draw"),
     "decoder": (0.485, 0.86, "ρ(z, s)", "head"),
     "background": (0.485, 0.53, "background(z, s)", "head"),
-    "parts": (0.485, 0.14, "α(z, s) ≥ 1, π(z, s)", "head"),
+    "parts": (0.485, 0.18, "α(z, s) ≥ 1, π(z, s)", "head"),
     "beta": (0.69, 0.53, "log β ∼ q(log β∣z, s)", "draw"),
     "prior": (0.69, 0.29, "c, d of p(log β∣s)", "parameter"),
     "theta": (0.69, 0.73, "ℓ, θ", "parameter"),
-    "phi": (0.69, 0.03, "φ", "parameter"),
+    "phi": (0.69, 0.07, "φ", "parameter"),
     "x_out": (0.90, 0.86, "x ∼ NB(ℓρ, θ)", "data"),
     "y_out": (0.90, 0.30, "y ∼ π NB(β, φ)\n+ (1−π) NB(αβ, φ)", "data"),
 }
