@@ -11,7 +11,6 @@ from course_lib.tooling.files import APPENDIX, find_notebooks
 
 PLANNED = {
     "12": "Pyro and Lightning",
-    "13": "proteins",
 }
 
 
