@@ -51,9 +51,9 @@ def test_every_box_of_the_lessons_that_puts_something_right_stands_in_a_section_
 
 def test_what_is_not_yet_taught_names_a_planned_notebook_that_is_not_there_yet():
     planned = {row.name: row.where for row in sources.concepts() if any(isinstance(p, NotYet) for p in row.where)}
-    assert len(planned) == 2
+    assert len(planned) == 1
     assert all(len(where) == 1 for where in planned.values())  # not yet, and nowhere else
-    assert {where[0].lesson for where in planned.values()} == {"12", "13"} == set(places.PLANNED)
+    assert {where[0].lesson for where in planned.values()} == {"12"} == set(places.PLANNED)
     assert [path.name for path in find_notebooks() if path.name[:2] in places.PLANNED] == []
 
 
