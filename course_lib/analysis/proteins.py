@@ -22,7 +22,7 @@ from course_lib.analysis.latent import encode, get_latent_representation
 from course_lib.analysis.parts import device_of, one_after_another, parts_of
 from course_lib.analysis.posterior import batch_codes
 from course_lib.analysis.protocol import ProteinModel
-from course_lib.arguments import choice, seed_number, whole_number
+from course_lib.arguments import choice, real_number, seed_number, whole_number
 from course_lib.contexts import evaluating, seeded
 from course_lib.data.protein_cells import ProteinCells, cells_from_mudata
 from course_lib.probability.mixture import NegativeBinomialMixture
@@ -35,6 +35,7 @@ def foreground_probability(
     cells: ProteinCells,
     *,
     given_counts: bool = True,
+    fold: float = 1.0,
     transform_batch: str | list[str] | None = None,
     n_samples: int = 25,
     seed: int = 0,
@@ -47,18 +48,23 @@ def foreground_probability(
     ----------
     given_counts : False gives the expectation of 1 − π(z, s), before the count is looked at a second time: the
         definition of scvi-tools' ``get_protein_foreground_probability``. Cells without antibodies get it in any case.
+    fold : ≥ 1; foreground counts only where α, how many times it stands above the background, is at least that. A kind
+        of cell to which everything sticks a little more is foreground of a small α, and 1 lets it pass.
     transform_batch : decode every cell as if it came from this batch; several names: average over them; None: each
         cell's own, or if that has no antibodies the average over those that have.
     n_samples : K draws of z and β.
     """
     choice("given_counts", given_counts, (False, True))
+    if real_number("fold", fold) < 1:
+        raise ValueError(f"fold: expected a number ≥ 1, found {fold}; a foreground is never below its background.")
 
     def probability(p: NegativeBinomialMixture, part: ProteinCells) -> Tensor:
-        prior = 1 - p.mixture_probs  # (K, n, T)
-        if not given_counts:
-            return prior
-        seen = part.has_protein.unsqueeze(-1)
-        return torch.where(seen, p.foreground_probability(torch.where(seen, part.protein, 0.0)), prior)
+        probability = 1 - p.mixture_probs  # (K, n, T)
+        if given_counts:
+            seen = part.has_protein.unsqueeze(-1)
+            by_count = p.foreground_probability(torch.where(seen, part.protein, 0.0))
+            probability = torch.where(seen, by_count, probability)
+        return torch.where(p.mu_foreground >= fold * p.mu_background, probability, 0.0)
 
     return expectation("foreground_probability", model, cells, probability, transform_batch, n_samples, seed)
 
