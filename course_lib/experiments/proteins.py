@@ -26,7 +26,8 @@ takes a batch of zeros as missing), ``ridge``, ``knn``: ridge regression, and th
 on 50 principal components of the RNA.
 
 ``gate``: the gate of ``analysis.antibodies.positive_probability`` on centred log ratios, and ``foreground > 0.5``: the
-share of all cells in which they agree; on the mosaic of the models that learned from 640. ``totalvi`` by P(v = 0∣y), ``totalvi_prior`` and ``scvi_tools`` by 1 − π(z).
+share of all cells in which they agree; on the mosaic of the models that learned from 640. ``totalvi`` by P(v = 0∣y),
+``totalvi_prior`` and ``scvi_tools`` by 1 − π(z).
 
 ``proteins.csv`` has one row for each seed, data, task, method, measure and name:
 
@@ -343,8 +344,8 @@ def provenance(mosaic: ProteinCells, pair: ProteinCells, n_seeds: int) -> dict[s
         "settings": {
             "n_latent": N_LATENT, "hidden": [128], "hide_protein": 0.25, "epochs": EPOCHS, "one_cycle": True, "lr": LR,
             "eps": EPS, "weight_decay": WEIGHT_DECAY, "batch_size": BATCH_SIZE, "start": "ρ at the mean profile",
-            "folds": FOLDS, "knn_neighbors": N_NEIGHBORS, "impute_components": IMPUTE_COMPONENTS, "impute_neighbors": IMPUTE_NEIGHBORS,
-            "draws": 25, "scvi_tools": "its defaults",
+            "folds": FOLDS, "knn_neighbors": N_NEIGHBORS, "impute_components": IMPUTE_COMPONENTS,
+            "impute_neighbors": IMPUTE_NEIGHBORS, "draws": 25, "scvi_tools": "its defaults",
         },
         "chosen_on": CHOSEN_ON,
     }  # fmt: skip
