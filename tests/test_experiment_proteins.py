@@ -26,7 +26,7 @@ IMPUTE = {
 @pytest.fixture(scope="module")
 def cells() -> ProteinCells:
     """Three types and two batches, one of which is called as the mosaic's."""
-    mdata = simulate_citeseq(200, 60, 6, n_changed=5, dropout=0.0, seed=0)
+    mdata = simulate_citeseq(200, 60, 12, n_changed=5, dropout=0.0, seed=0)
     mdata["rna"].obs["batch"] = mdata["rna"].obs["batch"].cat.rename_categories(["p3_0", "p4_0"])
     return cells_from_mudata(mdata, batch_key="batch", label_key="cell_type")
 
@@ -83,16 +83,20 @@ def test_correlations_are_within_batches():
 def test_components_are_learned_from_the_training_cells_and_both_tables_weigh_the_same(cells):
     learn = np.arange(150)
     found = proteins.components_of_all(cells, learn)
-    assert {name: codes.shape[1] for name, codes in found.items()} == {"pca_rna": 10, "pca_clr": 6, "pca_both": 16}
-    changed = torch.cat([cells.protein[:150], 7 * cells.protein[150:]])
+    assert {name: codes.shape[1] for name, codes in found.items()} == {"pca_rna": 10, "pca_clr": 10, "pca_both": 20}
+    changed = torch.cat([cells.protein[:150], cells.protein[150:].flip(1)])
     other = proteins.components_of_all(
         ProteinCells(cells.x, cells.batch, cells.genes, cells.batches, protein=changed, proteins=cells.proteins), learn
     )
     np.testing.assert_allclose(found["pca_clr"][:150], other["pca_clr"][:150], atol=1e-6)
     both = found["pca_both"][learn]
-    log = np.log1p(cells.x.numpy() / cells.x.sum(-1, keepdim=True).numpy() * 1e4)[learn]
-    np.testing.assert_allclose(both[:, :10].var(0).sum(), found["pca_rna"][learn].var(0).sum() / log.var(0).sum())
-    np.testing.assert_allclose(both[:, 10:].var(0).sum(), 1, rtol=1e-5)  # all components of six: the whole variance
+    log = np.log1p(cells.x.numpy() / cells.x.sum(-1, keepdim=True).numpy() * 1e4)
+    for part, name, table in (
+        (both[:, :10], "pca_rna", log),
+        (both[:, 10:], "pca_clr", centred_log_ratio(cells.protein)),
+    ):
+        share = found[name][learn].var(0).sum() / table[learn].var(0).sum()  # of the table's variance
+        np.testing.assert_allclose(part.var(0).sum(), share, rtol=1e-4)
 
 
 def test_the_antibodies_alone_know_nothing_of_the_rna(cells):
@@ -161,7 +165,7 @@ def test_one_seed_runs_small(cells, monkeypatch):
     for task, methods in IMPUTE.items():
         scored = table[(table["task"] == task) & (table["measure"] == "pearson")]
         assert set(scored["method"]) == set(methods)
-        assert (scored.groupby("method").size() == 6).all()
+        assert (scored.groupby("method").size() == 12).all()
     gate = table[(table["task"] == "gate") & (table["data"] == "mosaic") & (table["measure"] == "positive")]
     assert set(gate["method"]) == {"gate", "totalvi", "totalvi_prior", "scvi_tools"}
 
