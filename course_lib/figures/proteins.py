@@ -3,7 +3,7 @@
 Each function takes what was measured and returns (figure, alternative text). Axes: N cells, T antibodies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -306,6 +306,27 @@ METHOD_COLOUR = {
     "totalvi": COLOUR["model"], "totalvi_zeros": COLOUR["wrong"], "scvi_tools": COLOUR["other"],
     "rna": COLOUR["highlight"], "antibodies": GREY,
 }  # fmt: skip  # whoever is not named here is linear: green
+
+
+def of_methods(rows: pd.DataFrame, methods: Sequence[str]) -> dict[str, NDArray]:
+    """Method → (S,) values in the order of the seeds; who has no row is left out."""
+    by_seed = rows.sort_values("seed")
+    there = [method for method in methods if (rows["method"] == method).any()]
+    return {method: by_seed.loc[by_seed["method"] == method, "value"].to_numpy() for method in there}
+
+
+def recalls(named: pd.DataFrame, methods: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Method → (seeds, kinds): of the held-out cells of each kind, the share that was named so; NaN where none was.
+
+    Parameters
+    ----------
+    named : columns ``seed``, ``method``, ``name``, "true → named", and ``value``, how many cells.
+    """
+    pairs = named["name"].str.split(" → ", expand=True)
+    keys = [named["method"], named["seed"], pairs[0]]
+    right = named["value"].where(pairs[0] == pairs[1], 0)
+    share = (right.groupby(keys).sum() / named["value"].groupby(keys).sum()).unstack()
+    return {method: share.loc[method] for method in methods}
 
 
 def _dots(ax: Axes, values: Mapping[str, ArrayLike], live: Mapping[str, float]) -> list[str]:
