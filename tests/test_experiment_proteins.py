@@ -199,7 +199,7 @@ def test_both_together_name_held_out_cells_better_than_either_alone(table):
 
 
 def test_an_encoder_that_practised_without_antibodies_imputes_single_cells_better_in_every_seed(table):
-    """Where a whole batch lacks them, half of all cells are practice enough: there it makes no difference to speak of."""
+    """Where a whole batch lacks them, half of all cells are practice enough: there it makes hardly a difference."""
     found = pivot(table, "impute_cells", "pearson")
     assert (found["totalvi"] > found["totalvi_zeros"]).all()
     found = pivot(table, "impute_batch", "pearson").mean()
