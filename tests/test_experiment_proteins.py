@@ -26,7 +26,7 @@ IMPUTE = {
 @pytest.fixture(scope="module")
 def cells() -> ProteinCells:
     """Three types and two batches, one of which is called as the mosaic's."""
-    mdata = simulate_citeseq(200, 60, 12, n_changed=5, dropout=0.0, seed=0)
+    mdata = simulate_citeseq(200, 60, 12, alpha=12.0, n_changed=5, dropout=0.0, seed=0)
     mdata["rna"].obs["batch"] = mdata["rna"].obs["batch"].cat.rename_categories(["p3_0", "p4_0"])
     return cells_from_mudata(mdata, batch_key="batch", label_key="cell_type")
 

@@ -122,6 +122,27 @@ def test_terms_of_a_cell_without_antibodies_are_zero_and_its_bound_is_that_of_it
     )
 
 
+def test_the_kl_of_the_background_is_the_sum_over_a_cells_antibodies_written_out():
+    cells = some_cells()
+    model = a_model(cells)
+    with torch.no_grad():
+        torch.manual_seed(0)
+        found = model.elbo(cells).further["kl_background"]
+        torch.manual_seed(0)
+        z = model.encode(cells.x, cells.batch, cells.protein).rsample()  # the first that the bound draws
+        q = model.encode_background(z, cells.batch)
+    for n in range(N):
+        kl = 0.0
+        for t in range(T) if cells.has_protein[n] else ():
+            c, d = (
+                model.background_mean[cells.batch[n], t].item(),
+                model.background_log_sd[cells.batch[n], t].exp().item(),
+            )
+            m, r = q.mean[n, t].item(), q.stddev[n, t].item()
+            kl += math.log(d / r) + (r**2 + (m - c) ** 2) / (2 * d**2) - 0.5
+        assert found[n].item() == pytest.approx(kl, rel=1e-4)
+
+
 def test_the_loss_is_minus_the_bound_and_nan_reaches_no_gradient():
     cells = some_cells()
     model = a_model(cells)
