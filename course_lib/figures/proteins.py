@@ -23,7 +23,7 @@ TICKS = (0, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)  # counts named on an 
 def _count_axis(ax: Axes, top: float, words: str = "antibody counts (log scale)") -> None:
     """An axis of log(1 + count) that names counts."""
     named = [tick for tick in TICKS if tick <= top * 1.3]
-    kept = [tick for tick in named if str(tick)[0] == "1" or tick == 0] if len(named) > 6 else named
+    kept = [tick for tick in named if str(tick)[0] == "1" or tick == 0] if len(named) > 4 else named
     ax.set_xticks(np.log1p(kept), [f"{tick:,}" for tick in kept])
     ax.set_xlabel(words)
 
@@ -42,7 +42,7 @@ def heaps(
     title : the finding, above the first panel.
     """
     runs = list(dict.fromkeys(np.asarray(run).tolist()))
-    fig, axes = plt.subplots(1, len(counts), figsize=(3.1 * len(counts), 4.4), layout="constrained")
+    fig, axes = plt.subplots(1, len(counts), figsize=(2.55 * len(counts), 4.5))
     told = []
     for ax, (name, values) in zip(np.atleast_1d(axes), counts.items(), strict=True):
         edges = np.linspace(0, np.log1p(values.max()) * 1.02, 34)
@@ -213,7 +213,7 @@ def learned_parts(panels: Mapping[str, tuple[NDArray, NDArray, NDArray]], title:
     ----------
     panels : antibody → (counts (N,), drawn counts (M,), which of them are background (M,)).
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(3.1 * len(panels), 4.4))
+    fig, axes = plt.subplots(1, len(panels), figsize=(2.55 * len(panels), 4.5))
     told = []
     for ax, (name, (counts, drawn, of_background)) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         top = max(counts.max(), np.quantile(drawn, 0.999))
@@ -249,7 +249,7 @@ def beside_gates(
     panels : antibody → (counts (N,), probability (N,), share of cells where it agrees with the gate).
     kinds : (N,) names.
     """
-    fig, axes = plt.subplots(1, len(panels), figsize=(2.75 * len(panels) + 2, 4.4), sharey=True)
+    fig, axes = plt.subplots(1, len(panels), figsize=(2.3 * len(panels) + 1.8, 4.5), sharey=True)
     told = []
     for ax, (name, (counts, probability, agreement)) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         scatter_kinds(ax, np.column_stack([np.log1p(counts), probability]), kinds, size=14, alpha=0.8)
@@ -401,7 +401,7 @@ def by_kind(tables: Mapping[str, pd.DataFrame], title: str) -> tuple[Figure, str
     tables : who → (kinds, antibodies) mean log(1 + count); the first is on the horizontal axis.
     """
     (across, x), (up, y) = tables.items()
-    fig, axes = plt.subplots(1, len(x.columns), figsize=(2.6 * len(x.columns) + 2.2, 3.9))
+    fig, axes = plt.subplots(1, len(x.columns), figsize=(2.3 * len(x.columns) + 1.8, 3.9))
     told = []
     for ax, marker in zip(np.atleast_1d(axes), x.columns, strict=True):
         ends = [min(x[marker].min(), y[marker].min()) - 0.2, max(x[marker].max(), y[marker].max()) + 0.2]
