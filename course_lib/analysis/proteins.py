@@ -146,7 +146,7 @@ def annotate_proteins(
     UserWarning : the model was never trained; something is replaced.
     """
     check_model("annotate_proteins", model, PROTEIN_MODEL)
-    cells = cells_for(model, cells_from_mudata(mdata, rna=rna, protein=protein, batch_key=batch_key))
+    cells: Any = cells_for(model, cells_from_mudata(mdata, rna=rna, protein=protein, batch_key=batch_key))
     warn_untrained(model)
     names = mdata[rna].obs_names
     order = names.get_indexer(mdata.obs_names)  # the table's rows are those of the RNA: all cells, in another order
@@ -180,10 +180,10 @@ def expectation(
             f"transform_batch: expected batches in which the model saw antibodies, {known}, found {empty[0]!r}."
         )
 
-    def of_part(part: ProteinCells) -> Tensor:
+    def of_part(part: Any) -> Tensor:
         z = encode(model, part).sample((n_samples,))  # (K, n, L)
         if codes != [None]:
-            batches = [torch.full_like(part.batch, code) for code in codes]
+            batches = [torch.full_like(part.batch, code) for code in codes if code is not None]
         else:  # each its own; of a batch without antibodies the decoder has learned nothing
             own = model.measures_protein[part.batch]  # (n,)
             batches = [part.batch] if own.all() else [torch.where(own, part.batch, code) for code in have]

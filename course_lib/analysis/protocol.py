@@ -94,7 +94,7 @@ class ProteinModel(HasModes, Named, Protocol):
     proteins: tuple[str, ...]  # T names
     measures_protein: Tensor  # (B,) whether cells of the batch had antibodies when it was trained
 
-    def encode(self, x: Tensor, batch: Tensor | None, protein: Tensor | None) -> Normal:
+    def encode(self, x: Tensor, batch: Tensor | None = None, protein: Tensor | None = None) -> Normal:
         """q(z∣x, y), or where a row of ``protein`` is NaN q(z∣x): (N, G), (N,), (N, T) to batch shape (N, L)."""
 
     def encode_background(self, z: Tensor, batch: Tensor) -> Normal:

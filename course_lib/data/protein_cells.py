@@ -6,7 +6,7 @@ by two likelihoods. A cell has all antibodies of the panel, or none.
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -30,20 +30,20 @@ class ProteinCells(Cells):
         """(N,) whether a cell's antibodies were measured."""
         return has_protein(self.protein)
 
-    def __getitem__(self, index: Index) -> "ProteinCells":
+    def __getitem__(self, index: Index) -> Self:
         """Several cells at once, with their antibodies."""
         chosen = super().__getitem__(index)  # every field but one is that of the chosen cells
         rows = torch.from_numpy(index) if isinstance(index, np.ndarray) else index
         return replace(chosen, protein=self.protein[rows])
 
-    def to(self, device: torch.device | str) -> "ProteinCells":
+    def to(self, device: torch.device | str) -> Self:
         return replace(super().to(device), protein=self.protein.to(device))
 
     def digest(self) -> str:
         """As that of ``Cells``, and other names of antibodies make another one too."""
         return hashlib.blake2b(f"{super().digest()} {self.proteins}".encode(), digest_size=16).hexdigest()
 
-    def without_protein(self, index: Index | None = None) -> "ProteinCells":
+    def without_protein(self, index: Index | None = None) -> Self:
         """The same cells, as if the antibodies of these, or of all, had not been measured."""
         protein = self.protein.clone()
         rows = torch.from_numpy(index) if isinstance(index, np.ndarray) else index
