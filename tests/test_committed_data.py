@@ -33,6 +33,7 @@ LOADERS = {
     "cortex": committed.load_cortex,
     "kang": committed.load_kang,
     "mosaic": committed.load_mosaic,
+    "mosaic_protein": committed.load_mosaic_protein,
     "pbmc_pair": committed.load_pbmc_pair,
 }
 SHAPES = {
@@ -40,9 +41,14 @@ SHAPES = {
     "cortex": (3005, 4000),
     "kang": (3743, 2006),
     "mosaic": (1200, 500),
+    "mosaic_protein": (800, 224),
     "pbmc_pair": (400, 12351),
 }
-BATCHES = {"mosaic": {"p1_0": 400, "p3_0": 400, "p4_0": 400}, "pbmc_pair": {"5k": 200, "10k": 200}}
+BATCHES = {
+    "mosaic": {"p1_0": 400, "p3_0": 400, "p4_0": 400},
+    "mosaic_protein": {"p3_0": 400, "p4_0": 400},
+    "pbmc_pair": {"5k": 200, "10k": 200},
+}
 CELL_TYPES = {
     "pbmc3k": {
         "CD4 T cells": 1144,

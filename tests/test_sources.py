@@ -13,7 +13,7 @@ from course_lib import sources
 from course_lib.models.scvi import SCVI, Decoder, LibraryPrior
 from course_lib.probability.bounds import ELBO
 from course_lib.probability.counts import ZeroInflatedNegativeBinomial
-from course_lib.sources import HERE, NotYet, Place, is_there, markdown, places, tables
+from course_lib.sources import HERE, Place, is_there, markdown, places, tables
 from course_lib.tooling.files import APPENDIX, NOTEBOOKS, find_notebooks, read
 from course_lib.tooling.rules.outputs import locate
 
@@ -49,14 +49,6 @@ def test_every_box_of_the_lessons_that_puts_something_right_stands_in_a_section_
     assert boxes - named == set()
 
 
-def test_what_is_not_yet_taught_names_a_planned_notebook_that_is_not_there_yet():
-    planned = {row.name: row.where for row in sources.concepts() if any(isinstance(p, NotYet) for p in row.where)}
-    assert len(planned) == 1
-    assert all(len(where) == 1 for where in planned.values())  # not yet, and nowhere else
-    assert {where[0].lesson for where in planned.values()} == {"13"} == set(places.PLANNED)
-    assert [path.name for path in find_notebooks() if path.name[:2] in places.PLANNED] == []
-
-
 def test_every_document_is_put_right_somewhere_and_speaks_of_something():
     assert {row.document for row in sources.errata()} == set(sources.DOCUMENTS)
     assert {name for row in sources.concepts() for name in row.documents} == set(sources.DOCUMENTS)
@@ -70,7 +62,6 @@ def test_every_document_is_put_right_somewhere_and_speaks_of_something():
         ("02: What do 60,484 genes cost?", Place("02", "What do 60,484 genes cost?")),
         ("training_loop: Seeds", Place("training_loop", "Seeds")),
         ("here", HERE),
-        ("not yet: 13", NotYet("13")),
     ],
 )
 def test_a_place_is_read_as_it_is_written(text, place):
@@ -78,7 +69,7 @@ def test_a_place_is_read_as_it_is_written(text, place):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "there", "3: A heading", "03", "03:", "03: ", "Seeds: ", "not yet", "not yet: 14", "not yet: 08"]
+    "text", ["", "there", "3: A heading", "03", "03:", "03: ", "Seeds: ", "not yet: 13"]
 )
 def test_a_place_written_otherwise_is_refused(text):
     with pytest.raises(ValueError, match=r"expected .*, found .*; .*\."):
@@ -113,7 +104,7 @@ ERRATUM = {
     "holds": "this holds, $x$",
     "where": ["03: The direction matters"],
 }
-CONCEPT = {"name": "an idea", "documents": ["note"], "where": ["not yet: 13"]}
+CONCEPT = {"name": "an idea", "documents": ["note"], "where": ["03: The direction matters"]}
 
 
 def write(folder, table, *rows):
@@ -128,8 +119,7 @@ def write(folder, table, *rows):
         ({"document": "book"}, "document: expected one of lecture, note"),
         ({"kind": "typo"}, "kind: expected one of formula, words, found 'typo'"),
         ({"where": []}, "where: expected text, or a list of it that is not empty"),
-        ({"where": ["03"]}, "expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 13', found '03'"),
-        ({"where": ["not yet: 13"]}, "where: expected a place that is there, found 'not yet'"),
+        ({"where": ["03"]}, "expected '03: a heading', 'channel: a heading' or 'here', found '03'"),
         ({"says": "p(z|x)"}, "says: expected one line without |, found 'p(z|x)'"),
         ({"holds": "one\ntwo"}, "holds: expected one line"),
         ({"holds": "a $formula"}, "holds: expected formulas between two $"),
@@ -167,7 +157,7 @@ def test_rows_that_can_be_are_read_as_they_are(tmp_path):
     taught_here = {"name": "another", "documents": ["note", "talk"], "where": ["here"], "here": "A sentence."}
     write(tmp_path, "concepts", CONCEPT, taught_here)
     assert tables.read("concepts", tables.Concept, tmp_path) == [
-        tables.Concept("an idea", ("note",), (NotYet("13"),)),
+        tables.Concept("an idea", ("note",), (Place("03", "The direction matters"),)),
         tables.Concept("another", ("note", "talk"), (HERE,), "A sentence."),
     ]
 

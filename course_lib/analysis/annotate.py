@@ -6,6 +6,7 @@ from typing import Any
 
 import scipy.sparse
 from anndata import AnnData
+from mudata import MuData
 
 from course_lib.analysis.gate import COUNT_MODEL, cells_for, check_model, warn_untrained
 from course_lib.analysis.latent import get_latent_representation
@@ -78,7 +79,7 @@ def check_can_be_written(data: Any) -> None:
         )
 
 
-def write(data: AnnData, results: Sequence[tuple[str, str, Any]]) -> None:
+def write(data: AnnData | MuData, results: Sequence[tuple[str, str, Any]]) -> None:
     """Store results, each with "obs", "obsm" or "layers" and its name there; a warning names what they replace."""
     replaced = [f"{where}[{key!r}]" for where, key, _ in results if key in getattr(data, where)]
     if replaced:

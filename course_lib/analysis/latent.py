@@ -18,7 +18,13 @@ from course_lib.data.cells import Cells, CellTable
 
 
 def encode(model: Encoder, cells: Cells) -> Any:
-    """q(z∣x), or the code of x; q(z∣x, s) where the model says that its encoder sees the batch (``encodes_batch``)."""
+    """q(z∣x), or the code of x.
+
+    q(z∣x, s) where the model says that its encoder sees the batch (``encodes_batch``), q(z∣x, y) where it sees the
+    antibodies (``encodes_protein``).
+    """
+    if getattr(model, "encodes_protein", False):
+        return model.encode(cells.x, cells.batch, cells.protein)  # type: ignore[call-arg, attr-defined]
     if getattr(model, "encodes_batch", False):
         return model.encode(cells.x, cells.batch)  # type: ignore[call-arg]
     return model.encode(cells.x)

@@ -24,6 +24,7 @@ from course_lib.analysis.protocol import CountModel, Weighted
 from course_lib.arguments import positive, seed_number, whole_number
 from course_lib.contexts import evaluating, seeded
 from course_lib.data.cells import Cells, CellTable
+from course_lib.data.matching import Named
 from course_lib.probability.bounds import iwae
 
 
@@ -61,7 +62,7 @@ def get_normalized_expression(
     TypeError, ValueError : as above; an unknown transform_batch; a library_size that is neither positive nor "latent".
     """
     check_question("get_normalized_expression", model, cells, COUNT_MODEL)
-    codes = _batch_codes(model, transform_batch)
+    codes = batch_codes(model, transform_batch)
     if not isinstance(library_size, str):
         library_size = positive("library_size", library_size)
     elif library_size != "latent":
@@ -141,7 +142,8 @@ def decode_draws(model: CountModel, cells: Cells, n_samples: int) -> Distributio
     return model.decode(z, log_library, cells.batch)
 
 
-def _batch_codes(model: CountModel, names: str | Sequence[str] | None) -> list[int | None]:
+def batch_codes(model: Named, names: str | Sequence[str] | None) -> list[int | None]:
+    """Codes of the batches to decode in, or [None] for each cell's own."""
     if names is None:
         return [None]
     if not isinstance(names, Iterable):

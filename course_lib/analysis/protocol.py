@@ -86,3 +86,19 @@ class LabelModel(HasModes, Named, Protocol):
 
     def classify(self, z: Tensor) -> Categorical:
         """q(c∣z): (N, L) to batch shape (N,)."""
+
+
+class ProteinModel(HasModes, Named, Protocol):
+    """RNA and antibodies, as in ``course_lib.models.totalvi``."""
+
+    proteins: tuple[str, ...]  # T names
+    measures_protein: Tensor  # (B,) whether cells of the batch had antibodies when it was trained
+
+    def encode(self, x: Tensor, batch: Tensor | None = None, protein: Tensor | None = None) -> Normal:
+        """q(z∣x, y), or where a row of ``protein`` is NaN q(z∣x): (N, G), (N,), (N, T) to batch shape (N, L)."""
+
+    def encode_background(self, z: Tensor, batch: Tensor) -> Normal:
+        """q(log β∣z, s): (..., N, L) and (N,) to batch shape (..., N, T)."""
+
+    def decode_protein(self, z: Tensor, log_beta: Tensor, batch: Tensor) -> Independent:
+        """p(y∣z, β, s), whose ``base_dist`` is a ``NegativeBinomialMixture``: (..., N, T)."""

@@ -8,7 +8,7 @@ plain ``Cells``: who writes a model need not know where it came from.
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import torch
@@ -43,25 +43,25 @@ class Cells:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: Index) -> "Cells":
+    def __getitem__(self, index: Index) -> Self:
         """Several cells at once: integer positions, a boolean mask or a slice, in one indexing call per tensor."""
         index = _as_tensor(index)
         label = None if self.label is None else self.label[index]
         return replace(self, x=self.x[index], batch=self.batch[index], label=label)
 
-    def subset(self, index: Index) -> "Cells":
+    def subset(self, index: Index) -> Self:
         """Several cells at once, kept as these are: what ``fit`` takes as a part of a table of either kind."""
         return self[index]
 
-    def to(self, device: torch.device | str) -> "Cells":
+    def to(self, device: torch.device | str) -> Self:
         label = None if self.label is None else self.label.to(device)
         return replace(self, x=self.x.to(device), batch=self.batch.to(device), label=label)
 
-    def parts(self, n_cells: int) -> Iterator["Cells"]:
+    def parts(self, n_cells: int) -> Iterator[Self]:
         """All cells in their order, so many at a time."""
         return (self[start : start + n_cells] for start in range(0, len(self), n_cells))
 
-    def buffers(self, batch_size: int, shuffle: torch.Generator) -> Iterator["Cells"]:
+    def buffers(self, batch_size: int, shuffle: torch.Generator) -> Iterator[Self]:
         """These cells, as they are: in memory every order is cheap."""
         yield self
 

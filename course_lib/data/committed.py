@@ -1,14 +1,18 @@
-"""The five data sets committed under ``data/``: real cells, raw counts, small enough to clone.
+"""The six data sets committed under ``data/``: real cells, raw counts, small enough to clone.
 
-Every loader returns an AnnData with raw integer counts (int32) in ``X``, kinds of cell in ``obs["cell_type"]`` where
-the origin or the markers name them, batches in ``obs["batch"]`` where there are batches, and in ``uns["source"]`` a
-dictionary of ``citation``, ``doi``, ``terms`` and ``origin``. ``data/README.md`` tells more; the files were made by
-``course_lib.data.build``. A file that is not there raises FileNotFoundError, and one whose bytes are not the recorded
-ones ValueError; both say how to get it back.
+Every loader of a file returns an AnnData with raw integer counts (int32) in ``X``, kinds of cell in
+``obs["cell_type"]`` where the origin or the markers name them, batches in ``obs["batch"]`` where there are batches, and
+in ``uns["source"]`` a dictionary of ``citation``, ``doi``, ``terms`` and ``origin``. ``data/README.md`` tells more; the
+files were made by ``course_lib.data.build``. A file that is not there raises FileNotFoundError, and one whose bytes are
+not the recorded ones ValueError; both say how to get it back. Two more loaders put RNA and antibodies
+of the same cells into a MuData.
 """
 
+import mudata
 import numpy as np
+import pandas as pd
 from anndata import AnnData, read_h5ad
+from mudata import MuData
 
 from course_lib.data.recorded import DATA_FOLDER, what_is_wrong
 
@@ -51,6 +55,15 @@ def load_mosaic() -> AnnData:
     return _load("mosaic")
 
 
+def load_mosaic_protein() -> AnnData:
+    """800 blood cells × 224 antibodies, dense: the CITE-seq half of ``load_mosaic``, its batches p3_0 and p4_0.
+
+    Cells have the names that they have there. Antibodies are named as distributed, lower case; two clones of one
+    target are numbered: cd3.1 and cd3.2.
+    """
+    return _load("mosaic_protein")
+
+
 def load_pbmc_pair() -> AnnData:
     """200 + 200 blood cells from two 10x v3 runs × 12,351 shared genes, CSR: a batch effect one can see.
 
@@ -58,6 +71,31 @@ def load_pbmc_pair() -> AnnData:
     of cell, but these antibodies can name them (``course_lib.analysis.antibodies``).
     """
     return _load("pbmc_pair")
+
+
+def load_citeseq() -> MuData:
+    """The mosaic as a MuData: ``["rna"]``, 1,200 cells × 500 genes, and ``["protein"]``, 800 of them × 224 antibodies.
+
+    Both have ``obs["batch"]`` and ``obs["cell_type"]``. The 400 cells of p1_0 have RNA only. The kinds were probably
+    named with RNA and antibodies together (Hao 2021): agreement with them is partly circular, in favour of whoever
+    uses both.
+    """
+    return _together(load_mosaic(), load_mosaic_protein())
+
+
+def load_pbmc_pair_mudata() -> MuData:
+    """The pair as a MuData: ``["rna"]``, 400 cells × 12,351 genes, and ``["protein"]``, the same × 14 antibodies.
+
+    CD4 is a gene and an antibody: the latter has 10x's suffix here, CD4_TotalSeqB.
+    """
+    rna = load_pbmc_pair()
+    counts: pd.DataFrame = rna.obsm.pop("protein").astype(np.int32).add_suffix("_TotalSeqB")
+    return _together(rna, AnnData(counts, rna.obs.copy(), uns={"source": rna.uns["source"]}))
+
+
+def _together(rna: AnnData, protein: AnnData) -> MuData:
+    with mudata.set_options(pull_on_update=False):  # obs stays with each modality: mudata's own default from 0.4 on
+        return MuData({"rna": rna, "protein": protein})
 
 
 def _load(name: str) -> AnnData:

@@ -21,9 +21,9 @@ class Named(Protocol):
 def check_cells(model: Any, cells: CellTable, name: str = "cells") -> None:
     """ValueError unless ``cells`` have the model's genes in its order, and its batches and labels by its numbers.
 
-    A model is compared in what it has: ``genes``, ``batches``, ``labels``, or none. Every model has ``genes`` once
-    ``training.fit`` has trained it. Where it says ``needs_counts = True``, expression is refused. ``name`` is what the
-    message calls the cells.
+    A model is compared in what it has: ``genes``, ``batches``, ``proteins``, ``labels``, or none. Every model has
+    ``genes`` once ``training.fit`` has trained it. Where it says ``needs_counts = True``, expression is refused.
+    ``name`` is what the message calls the cells.
     """
     if getattr(model, "needs_counts", False) and cells.counts is False:
         raise ValueError(
@@ -42,6 +42,9 @@ def check_cells(model: Any, cells: CellTable, name: str = "cells") -> None:
                 else "make the cells with analysis.gate.cells_for(model, data, batch_key=…)."
             )
         )
+    proteins, found = _names(model, "proteins"), getattr(cells, "proteins", None)
+    if proteins is not None and found != proteins:
+        raise ValueError(f"{name}: {_other_proteins(proteins, found)}")
     labels = _names(model, "labels")
     if labels is not None and cells.label is not None and cells.labels != labels:
         strangers = [label for label in cells.labels if label not in labels]
@@ -53,10 +56,12 @@ def check_cells(model: Any, cells: CellTable, name: str = "cells") -> None:
 
 
 def check_alike(cells: CellTable, others: CellTable, name: str) -> None:
-    """ValueError unless ``others`` have the genes, the batches and, where both have them, the labels of ``cells``."""
+    """ValueError unless ``others`` have the genes, batches, antibodies and, if both have any, labels of ``cells``."""
     if others.genes != cells.genes:
         raise ValueError(f"{name}: {_other_genes(cells.genes, others.genes, 'cells', 'cells')}")
     split = "Make one Cells of all and divide it: cells[train], cells[test]."
+    if getattr(others, "proteins", None) != getattr(cells, "proteins", None):
+        raise ValueError(f"{name}: expected the antibodies of cells in their order, found others. {split}")
     if others.batches != cells.batches:
         raise ValueError(f"{name}: cells numbers the batches {cells.batches}, found {others.batches}. {split}")
     if cells.label is not None and others.label is not None and others.labels != cells.labels:
@@ -74,6 +79,28 @@ def _names(model: Any, kind: str) -> tuple[str, ...] | None:
             "give what you keep there another name."
         )
     return tuple(names)
+
+
+def _other_proteins(expected: tuple[str, ...], found: tuple[str, ...] | None) -> str:
+    """Say how the antibodies found differ from those expected, and what to do."""
+    if found is None:
+        return (
+            f"expected the {len(expected):,} antibodies of the model beside the RNA, found cells without; make them "
+            "with cells_from_mudata(mdata, …), in which a cell may lack them."
+        )
+    missing = [protein for protein in expected if protein not in set(found)]
+    if missing or len(found) != len(expected):
+        first = f", first {missing[0]!r}" if missing else ""
+        return (
+            f"expected the {len(expected):,} antibodies of the model, found {len(found):,}: {len(missing):,} "
+            f"missing{first}; train a model on the panel you have."
+        )
+    moved = next(compress(expected, (a != b for a, b in zip(expected, found, strict=True))))
+    return (
+        f"the {len(expected):,} antibodies of the model in another order, first {moved!r} at column "
+        f"{found.index(moved)} instead of {expected.index(moved)}; choose them in its order, "
+        "mdata['protein'][:, list(model.proteins)]."
+    )
 
 
 def _other_genes(expected: tuple[str, ...], found: tuple[str, ...], whose: str, variable: str) -> str:

@@ -1,4 +1,7 @@
-"""One file, one model, each a small step from the one before: autoencoder, GENEEX, VAE, simplified scVI, scVI, scANVI.
+"""One file, one model, each a small step from the one before.
+
+Autoencoder, GENEEX, VAE, simplified scVI, scVI; from there scANVI, which knows labels, and totalVI, which sees
+proteins.
 
 The linear scVI is a step back from there, for the sake of weights that can be read.
 
@@ -36,7 +39,11 @@ That is all. Three things are good to have:
 ``get_latent_library_size``                        the same; where ``learns_library``, ``encode_library(x)`` of log ℓ
 ``predict``, ``annotate_labels``                   ``genes``, ``batches``, ``labels``; ``encode``; ``classify(z)``, a
                                                    ``Categorical``
+``foreground_probability``, ``denoised_protein``,  ``genes``, ``batches``, ``proteins``, ``measures_protein``;
+``impute_protein``, ``annotate_proteins``          ``encode``; ``encode_background(z, batch)``; ``decode_protein(z,
+                                                   log_beta, batch)``
 =================================================  =====================================================================
 
-A model whose encoders see the batch says ``encodes_batch = True`` and takes it: ``encode(x, batch)``.
+A model whose encoders see the batch says ``encodes_batch = True`` and takes it: ``encode(x, batch)``. One whose encoder
+sees antibodies says ``encodes_protein = True``: ``encode(x, batch, protein)``.
 """

@@ -6,7 +6,7 @@ them, ``places`` says where in the course something stands, and ``markdown`` wri
 """
 
 from course_lib.sources.markdown import concepts_table, documents_list, errata_table, symbols_table
-from course_lib.sources.places import HERE, NotYet, Place, is_there
+from course_lib.sources.places import HERE, Place, is_there
 from course_lib.sources.tables import DOCUMENTS, Concept, Erratum, Symbol, concepts, errata, symbols
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "HERE",
     "Concept",
     "Erratum",
-    "NotYet",
     "Place",
     "Symbol",
     "concepts",

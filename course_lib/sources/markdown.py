@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from course_lib.sources.places import HERE, PLANNED, NotYet, Place, Where, link
+from course_lib.sources.places import HERE, Place, Where, link
 from course_lib.sources.tables import DOCUMENTS, Kind, concepts, errata, symbols
 
 
@@ -51,8 +51,6 @@ def _places(where: Sequence[Where]) -> str:
 
 
 def _place(place: Where) -> str:
-    if isinstance(place, NotYet):
-        return f"*not yet*: {place.lesson} · {PLANNED[place.lesson]}"
     return link(place) if isinstance(place, Place) else "here"
 
 

@@ -1,4 +1,4 @@
-"""Where in the course something is treated: a section of a lesson or appendix, the page of sources, or not yet."""
+"""Where in the course something is treated: a section of a lesson or appendix, or the page of sources."""
 
 import os
 import re
@@ -9,11 +9,6 @@ from pathlib import Path
 from course_lib.tooling.document import Document, anchor
 from course_lib.tooling.files import APPENDIX, find_notebooks
 
-PLANNED = {
-    "13": "proteins",
-}
-
-
 @dataclass(frozen=True)
 class Place:
     """A section of a lesson, "03", or of an appendix, "channel", and the words of its heading."""
@@ -23,39 +18,27 @@ class Place:
 
 
 @dataclass(frozen=True)
-class NotYet:
-    """A notebook that is planned."""
-
-    lesson: str
-
-
-@dataclass(frozen=True)
 class Here:
     """The page of sources itself."""
 
 
 HERE = Here()
-Where = Place | NotYet | Here
+Where = Place | Here
 
 
 def parse(text: str) -> Where:
-    """``03: The direction matters``, ``channel: One number for two``, ``here`` or ``not yet: 13``, as tables write it.
+    """``03: The direction matters``, ``channel: One number for two`` or ``here``, as tables write it.
 
     Raises
     ------
-    ValueError : it is none of these, or what is not yet there is not planned either.
+    ValueError : it is none of these.
     """
     if text == "here":
         return HERE
-    if planned := re.fullmatch(r"not yet: (\d\d)", text):
-        if planned[1] in PLANNED:
-            return NotYet(planned[1])
-        raise ValueError(f"expected a planned notebook, {', '.join(PLANNED)}, found {text!r}; plan it, or teach it.")
     if section := re.fullmatch(r"(\d\d|[a-z_]+): (\S.*)", text):
         return Place(section[1], section[2])
     raise ValueError(
-        f"expected '03: a heading', 'channel: a heading', 'here' or 'not yet: 13', found {text!r}; "
-        "write a place in one of these ways."
+        f"expected '03: a heading', 'channel: a heading' or 'here', found {text!r}; write a place in one of these ways."
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from course_lib.sources.places import HERE, NotYet, Where, parse
+from course_lib.sources.places import HERE, Where, parse
 
 FOLDER = Path(__file__).parent
 Kind = Literal["formula", "words"]
@@ -29,10 +29,6 @@ class Erratum:
     says: str
     holds: str
     where: tuple[Where, ...]
-
-    def __post_init__(self) -> None:
-        if any(isinstance(place, NotYet) for place in self.where):
-            raise ValueError("where: expected a place that is there, found 'not yet'; put it right 'here'.")
 
 
 @dataclass(frozen=True)
