@@ -19,6 +19,7 @@ from course_lib.figures.style import COLOUR, finding, label_lines
 METHOD_NAME = {
     "bayes": "Bayes, true parameters",
     "lr_pcs": "regression on PCs",
+    "lr_pcs_scaled": "regression, PCs scaled",
     "lr_scvi": "regression on z",
     "knn_scvi": "neighbours on z",
     "scanvi": "scANVI, ours",
@@ -27,15 +28,15 @@ METHOD_NAME = {
     "scvi_tools": "SCANVI, scvi-tools",
 }
 METHOD_COLOUR = {
-    "bayes": COLOUR["truth"], "lr_pcs": COLOUR["pca"], "lr_scvi": COLOUR["reference"],
-    "knn_scvi": COLOUR["reference"], "scanvi": COLOUR["model"], "scanvi_no_batch": COLOUR["highlight"],
-    "scanvi_uniform": COLOUR["highlight"], "scvi_tools": COLOUR["other"],
+    "bayes": COLOUR["truth"], "lr_pcs": COLOUR["pca"], "lr_pcs_scaled": COLOUR["pca"],
+    "lr_scvi": COLOUR["reference"], "knn_scvi": COLOUR["reference"], "scanvi": COLOUR["model"],
+    "scanvi_no_batch": COLOUR["highlight"], "scanvi_uniform": COLOUR["highlight"], "scvi_tools": COLOUR["other"],
 }  # fmt: skip
 METHOD_MARK = {
-    "bayes": "*", "lr_pcs": "s", "lr_scvi": "v", "knn_scvi": "P", "scanvi": "o", "scanvi_no_batch": "X",
-    "scanvi_uniform": "^", "scvi_tools": "D",
+    "bayes": "*", "lr_pcs": "s", "lr_pcs_scaled": "d", "lr_scvi": "v", "knn_scvi": "P", "scanvi": "o",
+    "scanvi_no_batch": "X", "scanvi_uniform": "^", "scvi_tools": "D",
 }  # fmt: skip
-METHOD_LINE = {"lr_pcs": "--", "scanvi": "-", "scanvi_uniform": "-.", "scvi_tools": ":"}
+METHOD_LINE = {"lr_pcs": "--", "lr_pcs_scaled": "-.", "scanvi": "-", "scanvi_uniform": "-.", "scvi_tools": ":"}
 
 
 # ---------------------------------------------------------------------------------------------- the model as a graph
@@ -305,7 +306,7 @@ def reliability_curves(bins: pd.DataFrame, methods: Sequence[str]) -> tuple[Figu
     right.set(
         xlabel="probability of the name given", ylabel="share of the hidden cells", yscale="log", xlim=(0.08, 1.02)
     )
-    right.legend(loc="upper left")
+    right.legend(loc="lower right")
     finding(left, "Do forecasts come true?")
     finding(right, "How sure is each?")
     return fig, f"Reliability over {n_cells:,} forecasts. " + "; ".join(told) + "."
