@@ -51,7 +51,11 @@ def run(source: str, shell: Any) -> dict[str, Any]:
     """A cell of the student's, or one that is given. What it prints goes nowhere."""
     result = shell.run_cell(source, store_history=False, silent=True)
     error = result.error_before_exec or result.error_in_exec
-    return {"ok": error is None, "type": type(error).__name__ if error else "", "message": str(error)[:300] if error else ""}
+    return {
+        "ok": error is None,
+        "type": type(error).__name__ if error else "",
+        "message": str(error)[:300] if error else "",
+    }
 
 
 def test(source: str, names: dict[str, Any], kept: "Kept") -> dict[str, Any]:
@@ -91,9 +95,12 @@ class Kept:
         self.modules = dict(sys.modules)
         inside = [m for name, m in self.modules.items() if name.startswith(("course_lib", "torch.distributions"))]
         holders = [
-            builtins, math, numpy, torch, torch.Tensor, torch.nn.functional, scipy.special, scipy.stats, expect, *inside,
+            builtins, math, numpy, torch, torch.Tensor, torch.nn.functional, scipy.special, scipy.stats, expect,
+            *inside,
         ]  # fmt: skip
-        self.content = [(holder, dict(vars(holder))) for holder in holders if isinstance(holder, types.ModuleType | type)]
+        self.content = [
+            (holder, dict(vars(holder))) for holder in holders if isinstance(holder, types.ModuleType | type)
+        ]
         self.strict = set(map(id, holders[: len(holders) - len(inside)]))  # the course's own modules may cache
 
     def put_back(self) -> bool:

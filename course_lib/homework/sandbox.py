@@ -1,13 +1,13 @@
 """The room in which a submission runs: a process with limits, no network, an empty folder, and nobody else's files.
 
 The walls are bubblewrap's (https://github.com/containers/bubblewrap), which Flatpak uses: the process sees the system's
-libraries, this Python and the course's code and data, all of them read-only, and a folder of its own in memory, which goes
-when it ends. It has its own list of processes, so that all that it started end with it. Limits of time, memory and
+libraries, this Python and the course's code and data, all of them read-only, and a folder of its own in memory, which
+goes when it ends. It has its own list of processes, so that all that it started end with it. Limits of time, memory and
 processes are the kernel's (``setrlimit``).
 
 What this does not do: it shares the kernel with the grader, so a flaw of the kernel opens it; and the tests run in the
-process of the answers, so a clever answer may lie about them. Where grades matter, run the grader in a container or on a
-machine of its own, as ``docs/instructor.md`` says, and look at what surprises you.
+process of the answers, so a clever answer may lie about them. Where grades matter, run the grader in a container or on
+a machine of its own, as ``docs/instructor.md`` says, and look at what surprises you.
 """
 
 import os
@@ -19,7 +19,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 OWN_FOLDER = "/tmp/own"
-SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/localtime", "/etc/ssl")
+SYSTEM = (
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/etc/ld.so.cache",
+    "/etc/fonts",
+    "/etc/localtime",
+    "/etc/ssl",
+)
 
 
 class NoWalls(RuntimeError):
@@ -36,8 +47,8 @@ def walls() -> str:
     found = shutil.which("bwrap")
     if found is None:
         raise NoWalls(
-            "bubblewrap (bwrap) is not installed. On Debian and Ubuntu: apt install bubblewrap. Elsewhere grade in a Linux "
-            "container; or, if you trust everybody who handed in, add --without-walls."
+            "bubblewrap (bwrap) is not installed. On Debian and Ubuntu: apt install bubblewrap. Elsewhere grade in a "
+            "Linux container; or, if you trust everybody who handed in, add --without-walls."
         )
     return found
 
@@ -46,7 +57,15 @@ def command(inner: Sequence[str], *, walled: bool, limits: Mapping[str, int]) ->
     """The command line that runs ``inner`` behind walls, or without."""
     if not walled:
         return list(inner)
-    line = [walls(), "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+    line = [
+        walls(),
+        "--die-with-parent",
+        "--new-session",
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+    ]
     if os.getuid() == 0:  # becomes nobody in the room: a limit on processes does not bind root
         line += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
@@ -60,8 +79,8 @@ def command(inner: Sequence[str], *, walled: bool, limits: Mapping[str, int]) ->
         line += ["--perms", "0755", "--dir", folder]
     for path in shown:
         line += ["--ro-bind", path, path]
-    for path in (ROOT / "data" / "cache", ROOT / "course_lib" / "homework" / "wrong"):
-        line += ["--tmpfs", str(path)] if path.is_dir() else []
+    cache = ROOT / "data" / "cache"
+    line += ["--tmpfs", str(cache)] if cache.is_dir() else []
     line += ["--perms", "0777", "--size", str(limits["disk"]), "--tmpfs", OWN_FOLDER, "--chdir", OWN_FOLDER]
     return [*line, *inner]
 

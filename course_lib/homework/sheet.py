@@ -1,8 +1,8 @@
 """A homework's source: one notebook with solutions and hidden tests, in nbgrader's format.
 
-A cell that counts has a name, its ``grade_id``. The answer to a question has the question's name, ``q3``; the cells that
-test it go on from there, ``q3_sign``, and carry the points. An answer in words carries its points itself, and is read by a
-person. What stands in neither is given: the student may read and run it.
+A cell that counts has a name, its ``grade_id``. The answer to a question has the question's name, ``q3``; the cells
+that test it go on from there, ``q3_sign``, and carry the points. An answer in words carries its points itself, and is
+read by a person. What stands in neither is given: the student may read and run it.
 """
 
 import ast

@@ -1,8 +1,8 @@
 """What a student sent, laid over the homework's source: a list of steps to run.
 
 Given cells and tests are the source's, whatever the student made of them; answers are the student's, found by their
-``grade_id``, or, where a program lost that, by the functions and variables that they define. Cells which the student added
-run where they stand. So a test that was edited or deleted counts as the author wrote it.
+``grade_id``, or, where a program lost that, by the functions and variables that they define. Cells which the student
+added run where they stand. So a test that was edited or deleted counts as the author wrote it.
 """
 
 import json
@@ -51,7 +51,9 @@ def read_submission(path: Path) -> NotebookNode:
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
-            raise NoNotebook(f"the file has {size / 1e6:.0f} MB; expected at most {MOST_BYTES / 1e6:.0f}: clear outputs.")
+            raise NoNotebook(
+                f"the file has {size / 1e6:.0f} MB; expected at most {MOST_BYTES / 1e6:.0f}: clear outputs."
+            )
         content = path.read_bytes()
     except OSError as error:
         raise NoNotebook(f"the file could not be read ({error.strerror}).") from None
@@ -85,7 +87,7 @@ def read_submission(path: Path) -> NotebookNode:
 def lay_over(sheet: Sheet, notebook: NotebookNode) -> Submission:
     """The source's cells in the source's order, with the student's answers, and added cells behind their neighbours."""
     answers, remarks = find_answers(sheet, notebook)
-    added, current = _added(sheet, notebook, set(map(id, answers.values())))
+    added = _added(sheet, notebook, set(map(id, answers.values())))
     steps: list[Step] = [Step("added", f"added {i + 1}", source) for i, source in enumerate(added.get("", ()))]
     texts = {}
     for cell in sheet.notebook.cells:
@@ -99,7 +101,6 @@ def lay_over(sheet: Sheet, notebook: NotebookNode) -> Submission:
         elif cell.cell_type == "code":
             steps.append(Step("test" if role(cell, "grade") else "given", name, cell.source))
         steps += [Step("added", f"added after {name}, {i + 1}", s) for i, s in enumerate(added.get(name, ()))]
-    del current
     return Submission(tuple(steps), texts, tuple(remarks))
 
 
@@ -120,9 +121,9 @@ def find_answers(sheet: Sheet, notebook: NotebookNode) -> tuple[dict[str, Notebo
             continue
         asked = set(sheet.asked_names(name))
         for cell in notebook.cells if kind == "code" and asked else ():
-            if id(cell) not in taken and identity(cell) not in sheet.cells and cell.get("cell_type") == "code":
-                if asked <= set(defined_names(cell.source)):
-                    found[name] = cell
+            free = id(cell) not in taken and identity(cell) not in sheet.cells and cell.get("cell_type") == "code"
+            if free and asked <= set(defined_names(cell.source)):
+                found[name] = cell
         if name in found:
             taken.add(id(found[name]))
             remarks.append(f"{name}: its cell had lost its name, and was known by {', '.join(sorted(asked))}.")
@@ -131,7 +132,7 @@ def find_answers(sheet: Sheet, notebook: NotebookNode) -> tuple[dict[str, Notebo
     return found, remarks
 
 
-def _added(sheet: Sheet, notebook: NotebookNode, answers: set[int]) -> tuple[dict[str, list[str]], str]:
+def _added(sheet: Sheet, notebook: NotebookNode, answers: set[int]) -> dict[str, list[str]]:
     """The student's own code cells, by the last named cell before each."""
     added: dict[str, list[str]] = {}
     current = ""
@@ -143,4 +144,4 @@ def _added(sheet: Sheet, notebook: NotebookNode, answers: set[int]) -> tuple[dic
             current = name
         elif id(cell) not in answers and cell.get("cell_type") == "code" and cell.source.strip():
             added.setdefault(current, []).append(cell.source)
-    return added, current
+    return added
