@@ -28,7 +28,7 @@ def numbers(found: Any, hint: str = "") -> NDArray[np.float64]:
         raise AssertionError(f"Expected a number, an array or a tensor, found {said}. {hint}".rstrip())
     try:
         if isinstance(found, Tensor):
-            return np.array(found.detach().cpu().double())
+            return found.detach().cpu().double().numpy().copy()
         if isinstance(found, list | tuple):
             return np.array([numbers(part) for part in found])
         return np.array(found, dtype=np.float64)
@@ -85,7 +85,7 @@ def written_here(function: Any, allowed: Sequence[str] = ()) -> None:
 
     Parameters
     ----------
-    allowed : modules of ``course_lib`` that the question permits.
+    allowed : what of ``course_lib`` the question gives, by full name, such as ``course_lib.networks.GaussianEncoder``.
 
     Raises
     ------
@@ -106,8 +106,9 @@ def _borrowed(thing: Any, allowed: tuple[str, ...], seen: set[int]) -> Any:
     seen.add(id(thing))
     module = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None)
     if isinstance(module, str) and (module == "course_lib" or module.startswith("course_lib.")):
-        if not module.startswith(("course_lib.homework.", *allowed)):
-            yield getattr(thing, "__qualname__", module)
+        name = f"{module}.{thing.__qualname__}" if hasattr(thing, "__qualname__") else module
+        if not any(name == given or name.startswith(f"{given}.") for given in ("course_lib.homework", *allowed)):
+            yield name
         return
     if isinstance(thing, type):
         if module == "__main__":
@@ -119,8 +120,8 @@ def _borrowed(thing: Any, allowed: tuple[str, ...], seen: set[int]) -> Any:
     if code is None:
         return
     for name in _names(code):
-        if name.startswith("course_lib") and not name.startswith(allowed or ("course_lib.homework",)):
-            yield name
+        if name.startswith("course_lib") and not name.startswith("course_lib.homework"):
+            yield name  # imported inside of the function
     reach = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
     reach |= {f"cell {i}": cell.cell_contents for i, cell in enumerate(function.__closure__ or ()) if _filled(cell)}
     for other in reach.values():
