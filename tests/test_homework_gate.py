@@ -125,4 +125,4 @@ def test_every_coding_question_has_four_wrong_and_two_right_answers_and_all_have
             assert question.is_read or (of[0] >= (2 if is_choice else 4) and of[1] >= (1 if is_choice else 2)), question
 
 
-CHOICES = {"hw1_autoencoders": ("q7",), "hw5_counts": ("q6",)}
+CHOICES = {"hw1_autoencoders": ("q7",), "hw3_elbo": ("q7",), "hw4_reparameterization": ("q7",), "hw5_counts": ("q6",), "hw6_scvi": ("q7",)}
