@@ -24,7 +24,7 @@ def answers(kind: str):
 
 
 class Kernel:
-    """The cells of a homework run one by one in a namespace of their own, in this process; tests as the grader runs them."""
+    """The cells of a homework, run one by one in a namespace of their own; tests as the grader runs them."""
 
     def __init__(self) -> None:
         self.names = {"__name__": "__main__"}
@@ -120,9 +120,18 @@ def test_every_coding_question_has_four_wrong_and_two_right_answers_and_all_have
     assert len(wrong) >= 100
     for name in NAMES:
         for question in read_sheet(name).questions:
-            of = [sum(p.values[0] == name and p.values[1]["question"] == question.name for p in ps) for ps in (wrong, right)]
-            is_choice = question.name in {q for q in CHOICES.get(name, ())}
+            of = [
+                sum(p.values[0] == name and p.values[1]["question"] == question.name for p in ps)
+                for ps in (wrong, right)
+            ]
+            is_choice = question.name in CHOICES.get(name, ())
             assert question.is_read or (of[0] >= (2 if is_choice else 4) and of[1] >= (1 if is_choice else 2)), question
 
 
-CHOICES = {"hw1_autoencoders": ("q7",), "hw3_elbo": ("q7",), "hw4_reparameterization": ("q7",), "hw5_counts": ("q6",), "hw6_scvi": ("q7",)}
+CHOICES = {
+    "hw1_autoencoders": ("q7",),
+    "hw3_elbo": ("q7",),
+    "hw4_reparameterization": ("q7",),
+    "hw5_counts": ("q6",),
+    "hw6_scvi": ("q7",),
+}

@@ -46,7 +46,7 @@ def guess_sheet(files: Sequence[Path]) -> Sheet:
     """
     from course_lib.homework.submission import NoNotebook, read_submission
 
-    votes = dict.fromkeys(sheet_names(), 0)
+    votes = dict.fromkeys(sheet_names(), 0.0)
     sheets = {name: read_sheet(name) for name in votes}
     for path in files[:20]:
         try:
@@ -56,7 +56,8 @@ def guess_sheet(files: Sequence[Path]) -> Sheet:
         told = notebook.get("metadata", {}).get("course_homework")
         cells = {identity(cell) for cell in notebook.cells} - {""}
         for name, sheet in sheets.items():
-            votes[name] += 100 * (told == name) + len(cells & set(sheet.cells))
+            share = len(cells & set(sheet.cells)) / len(sheet.cells)
+            votes[name] += 1.0 * (told == name) + (share if share > 0.5 else 0)
     best = max(votes, key=lambda name: votes[name], default="")
     if not best or not votes[best]:
         raise ValueError("the files do not show which homework they answer; name it: --homework NAME.")

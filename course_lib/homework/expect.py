@@ -4,6 +4,7 @@ A test cell holds sentences such as ``close(kl(0.0, 2.0), 2.0, "With σ = 1 a KL
 take an answer as it comes, a number, an array or a tensor of any precision, and trust it no further than its numbers.
 """
 
+import functools
 import math
 import types
 from collections.abc import Callable, Sequence
@@ -104,6 +105,8 @@ def _borrowed(thing: Any, allowed: tuple[str, ...], seen: set[int]) -> Any:
     if id(thing) in seen:
         return
     seen.add(id(thing))
+    if isinstance(thing, functools.partial):
+        thing = thing.func
     module = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None)
     if isinstance(module, str) and (module == "course_lib" or module.startswith("course_lib.")):
         name = f"{module}.{thing.__qualname__}" if hasattr(thing, "__qualname__") else module
@@ -115,7 +118,7 @@ def _borrowed(thing: Any, allowed: tuple[str, ...], seen: set[int]) -> Any:
             for part in vars(thing).values():
                 yield from _borrowed(part, allowed, seen)
         return
-    function = getattr(thing, "__func__", getattr(thing, "func", thing))  # a method's, a partial's
+    function = getattr(thing, "__func__", thing)  # a method's
     code = getattr(function, "__code__", None)
     if code is None:
         return

@@ -151,7 +151,7 @@ class Room:
         self.folder = tempfile.TemporaryDirectory(prefix="homework-")
         answers, theirs = os.pipe()
         inner = [sys.executable, "-B", "-X", "faulthandler=0", "-c", _START, str(theirs)]
-        limits = self.limits.kernel() if os.name == "posix" else {}
+        limits = self.limits.kernel() | {"walled": int(self.walled)} if os.name == "posix" else {}
         self.process = subprocess.Popen(
             sandbox.command(inner, walled=self.walled, limits=self.limits.kernel()),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(theirs,),
@@ -162,8 +162,12 @@ class Room:
         self.answers: list[bytes] = []
         self.told = threading.Condition()
         self.ended = False
-        threading.Thread(target=self._drain, args=(self.process.stdout,), daemon=True).start()
-        threading.Thread(target=self._listen, args=(os.fdopen(answers, "rb"),), daemon=True).start()
+        self.readers = [
+            threading.Thread(target=self._drain, args=(self.process.stdout,), daemon=True),
+            threading.Thread(target=self._listen, args=(os.fdopen(answers, "rb"),), daemon=True),
+        ]
+        for reader in self.readers:
+            reader.start()
         try:
             self._send(limits)
             self._answer(START_SECONDS, None)
@@ -180,6 +184,14 @@ class Room:
             except (ProcessLookupError, PermissionError):
                 self.process.kill()
         self.process.wait()
+        for reader in self.readers:
+            reader.join(timeout=5)
+        for stream in (self.process.stdin, self.process.stdout):
+            try:
+                if stream is not None:
+                    stream.close()
+            except OSError:  # what was still to be sent goes nowhere
+                pass
         self.folder.cleanup()
 
     def run(self, step: Step, seconds: float) -> dict[str, Any]:
@@ -229,7 +241,7 @@ class Room:
                 self.printed += len(part)
                 if self.printed > self.limits.output:
                     self.told.notify()
-                    return
+                    return  # unread, the pipe fills, and the printing stops
 
     def _listen(self, stream: IO[bytes]) -> None:
         while line := stream.readline(100_000):

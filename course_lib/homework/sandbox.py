@@ -111,7 +111,7 @@ def enter(limits: Mapping[str, int]) -> None:
         (resource.RLIMIT_FSIZE, limits["disk"]), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 256),
     ):  # fmt: skip
         resource.setrlimit(what, (value, value))
-    if os.getuid() == 0:
+    if limits["walled"] and os.getuid() == 0:  # without walls, nobody may not read this Python
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
