@@ -134,4 +134,5 @@ CHOICES = {
     "hw4_reparameterization": ("q7",),
     "hw5_counts": ("q6",),
     "hw6_scvi": ("q7",),
+    "hw7_clustering_de": ("q7",),
 }
