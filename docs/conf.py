@@ -9,6 +9,7 @@ nb_execution_mode = "off"  # the committed outputs are the page
 nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "html_image"]
 myst_heading_anchors = 3
+myst_heading_slug_func = "course_lib.tooling.site.anchor"
 myst_url_schemes = ["http", "https", "mailto"]
 html_theme = "sphinx_book_theme"
 html_title = project
