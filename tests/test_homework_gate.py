@@ -130,6 +130,7 @@ def test_every_coding_question_has_four_wrong_and_two_right_answers_and_all_have
 
 CHOICES = {
     "hw1_autoencoders": ("q7",),
+    "hw2_profiles": ("q7",),
     "hw3_elbo": ("q7",),
     "hw4_reparameterization": ("q7",),
     "hw5_counts": ("q6",),
