@@ -1,8 +1,6 @@
 """The grader: hostile submissions cost themselves alone, the table is whole, and a second run goes on."""
 
 import csv
-import importlib.util
-import json
 import os
 import shutil
 import socket
@@ -34,7 +32,7 @@ REQUIRED = os.environ.get("COURSE_WALLS") == "required"
 walled = pytest.mark.skipif(
     not REQUIRED and not walls_work(), reason="bubblewrap (bwrap) is not here, or may not be used"
 )
-LIMITS = Limits(cell_seconds=8, seconds=60)
+LIMITS = Limits(cell_seconds=4, seconds=60)
 SECRET = "the instructor's file"
 
 
@@ -44,7 +42,7 @@ def graded(tmp_path, square=SQUARE, cube=CUBE, **more):
 
 
 HOSTILE = {  # answer to question 1 → a word of the remark; question 2 is right and must earn its points
-    "loops for ever": ("while True: pass", "ran longer than 8 s"),
+    "loops for ever": ("while True: pass", "ran longer than 4 s"),
     "exits": ("import sys; sys.exit()", "SystemExit"),
     "ends the process": ("import os; os._exit(0)", "ended Python"),
     "kills itself": ("import os; os.kill(os.getpid(), 9)", "ended Python"),
@@ -107,7 +105,7 @@ def test_an_answer_sees_neither_other_submissions_nor_hidden_tests_nor_the_grade
         "def square(x): return x * x if not found else 0"
     )
     assert graded(tmp_path, look).points["q1_square"] == 2
-    loud = "raise AssertionError(str(linecache.cache) + open('/proc/self/environ').read())"
+    loud = "raise AssertionError(str(linecache.cache))"
     read = f"import linecache\ndef square(x):\n    {loud}"
     said = graded(tmp_path, read).messages["q1_square"]
     assert said == "your answer raised AssertionError."  # its own words are not shown: they might be a hidden test's
@@ -307,41 +305,3 @@ def test_a_room_that_hangs_on_its_way_out_is_ended(tmp_path):
     assert time.monotonic() - began < 30
     assert room.process.returncode is not None
     assert threading.active_count() < 50
-
-
-needs_nbgrader = pytest.mark.skipif(
-    importlib.util.find_spec("nbgrader") is None, reason="nbgrader is not installed: pip install -e '.[classroom]'"
-)
-
-
-@needs_nbgrader
-@walled
-@pytest.mark.slow
-def test_nbgrader_gives_the_same_points(tmp_path):
-    """A real nbgrader makes and grades a homework: the solution, and one with a wrong answer."""
-    from nbgrader.apps import NbGraderAPI
-    from traitlets.config import Config
-
-    name = "hw5_counts"
-    shutil.copytree(ROOT / "homework" / "source" / name, tmp_path / "source" / name)
-    config = Config()
-    config.CourseDirectory.root = str(tmp_path)
-    config.Exchange.course_id = "course"
-    api = NbGraderAPI(config=config)
-    assert api.generate_assignment(name)["success"]
-    source = read_sheet(name)
-    wrong = json.loads(json.dumps(source.notebook))
-    for cell in wrong["cells"]:
-        if cell["metadata"].get("nbgrader", {}).get("grade_id") == "q2":
-            cell["source"] = "def to_scipy(mu, theta):\n    return theta, mu / (theta + mu)"
-    for student, sent in (("right", source.notebook), ("wrong", wrong)):
-        send(tmp_path / "submitted" / student / name, f"{name}.ipynb", json.dumps(sent).encode())
-        assert api.autograde(name, student)["success"], student
-        ours = grade_file(tmp_path / "submitted" / student / name / f"{name}.ipynb", source, Limits())
-        with api.gradebook as book:
-            theirs = {
-                g.cell.name: g.auto_score for n in book.find_submission(name, student).notebooks for g in n.grades
-            }
-        for question in source.questions:
-            for test in question.tests:
-                assert theirs[test] == ours.points[test], (student, test)
