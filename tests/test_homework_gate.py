@@ -8,7 +8,7 @@ import pytest
 
 from course_lib.homework import runner
 from course_lib.homework.release import points_shown, student_version
-from course_lib.homework.sheet import Sheet, identity, read_sheet, role, sheet_names
+from course_lib.homework.sheet import Sheet, identity, of_question, read_sheet, role, sheet_names
 
 ANSWERS = Path(__file__).parent / "homework"
 NAMES = sheet_names()
@@ -43,18 +43,30 @@ class Kernel:
 
 
 def run(sheet: Sheet, cells, replaced: dict[str, str] | None = None) -> dict[str, dict]:
-    """How each test went, by name; ``replaced`` answers instead of the notebook's."""
+    """How each test went, by name.
+
+    ``replaced`` answers stand instead of the notebook's, and then no other question is run: a question needs what is
+    given before it, and no answer to another.
+    """
     kernel, found = Kernel(), {}
     for cell in cells:
         name = identity(cell)
         if cell.cell_type != "code":
+            continue
+        if replaced and (role(cell, "grade") or role(cell, "solution")) and of_question(name) not in replaced:
             continue
         if role(cell, "grade"):
             found[name] = kernel.test(sheet.cells[name].source)
         else:
             error = kernel.run((replaced or {}).get(name, cell.source))
             assert role(cell, "solution") or not error, f"{name} is given, and raised {error}"
+        if replaced and name == [test for question in replaced for test in own_tests(sheet, question)][-1]:
+            break  # what comes after is of other questions
     return found
+
+
+def own_tests(sheet: Sheet, question: str) -> tuple[str, ...]:
+    return next(q.tests for q in sheet.questions if q.name == question)
 
 
 def test_there_are_eight_homeworks():
@@ -111,8 +123,8 @@ def test_a_wrong_answer_is_caught_by_the_test_whose_message_says_where_to_look(h
 def test_a_right_answer_written_differently_passes(homework, answer):
     sheet = read_sheet(homework)
     found = run(sheet, sheet.notebook.cells, {answer["question"]: answer["source"]})
-    own = next(question.tests for question in sheet.questions if question.name == answer["question"])
-    assert {test: found[test] for test in own if not found[test]["ok"]} == {}
+    assert set(found) == set(own_tests(sheet, answer["question"]))
+    assert {test: went for test, went in found.items() if not went["ok"]} == {}
 
 
 def test_every_coding_question_has_four_wrong_and_two_right_answers_and_all_have_a_hundred():
