@@ -1,0 +1,167 @@
+"""What the tests in a homework say: a comparison whose message tells the student where to look.
+
+A test cell holds sentences such as ``close(kl(0.0, 2.0), 2.0, "With σ = 1 a KL is half of μ²: is a ½ missing?")``. They
+take an answer as it comes, a number, an array or a tensor of any precision, and trust it no further than its numbers.
+"""
+
+import functools
+import math
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+PLAIN = (bool, int, float, np.generic, np.ndarray, Tensor, list, tuple)
+
+
+def numbers(found: Any, hint: str = "") -> NDArray[np.float64]:
+    """An answer as an array in double precision, whatever of torch, NumPy or Python it is made of.
+
+    Raises
+    ------
+    AssertionError : it is no number and no table of numbers, ``None`` included.
+    """
+    if not any(type(found) is kind or issubclass(type(found), (Tensor, np.generic)) for kind in PLAIN):
+        said = "nothing (a function without return gives None)" if found is None else f"a {type(found).__name__}"
+        raise AssertionError(f"Expected a number, an array or a tensor, found {said}. {hint}".rstrip())
+    try:
+        if isinstance(found, Tensor):
+            return found.detach().cpu().double().numpy().copy()
+        if isinstance(found, list | tuple):
+            return np.array([numbers(part) for part in found])
+        return np.array(found, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise AssertionError(f"Expected numbers, found {type(found).__name__}: {error}. {hint}".rstrip()) from None
+
+
+def close(found: Any, expected: Any, look_at: str, *, rtol: float = 1e-4, atol: float = 1e-6) -> None:
+    """``found`` has the shape of ``expected`` and its numbers, up to rounding; else say what to look at.
+
+    Raises
+    ------
+    AssertionError : ``look_at``, with one number that differs.
+    """
+    ours, theirs = numbers(expected), numbers(found, look_at)
+    if ours.shape != theirs.shape:
+        raise AssertionError(f"Expected shape {ours.shape}, found {theirs.shape}. {look_at}")
+    wrong = ~np.isclose(theirs, ours, rtol=rtol, atol=atol, equal_nan=True)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        where = f" at {list(at)}" if at else ""
+        raise AssertionError(f"Expected {ours[at]:.6g}{where}, found {theirs[at]:.6g}. {look_at}")
+
+
+def true(condition: Any, look_at: str) -> None:
+    """The condition is one truth value, and holds.
+
+    Raises
+    ------
+    AssertionError : ``look_at``.
+    """
+    if not (numbers(condition, look_at).shape == () and bool(numbers(condition)) is True):
+        raise AssertionError(look_at)
+
+
+def one_of(found: Any, expected: Sequence[str], look_at: str, among: Sequence[str]) -> None:
+    """A choice: ``found`` is a letter ``among`` those offered, or several in any order, and these are ``expected``.
+
+    Raises
+    ------
+    AssertionError : no such letters, or others; the message does not give them away.
+    """
+    if not isinstance(found, str | list | tuple | set) or not all(isinstance(letter, str) for letter in found):
+        raise AssertionError(f"Expected letters among {', '.join(among)}, such as 'a' or 'ac', found {found!r:.60}.")
+    letters = {letter.lower() for letter in "".join(found) if letter.isalpha()}
+    if not letters or not letters <= set(among):
+        raise AssertionError(f"Expected letters among {', '.join(among)}, such as 'a' or 'ac', found {found!r:.60}.")
+    if letters != set(expected):
+        raise AssertionError(look_at)
+
+
+def written_here(function: Any, allowed: Sequence[str] = ()) -> None:
+    """The function is the student's own: neither it nor what it calls in the notebook is ``course_lib``'s.
+
+    Parameters
+    ----------
+    allowed : what of ``course_lib`` the question gives, by full name, such as ``course_lib.networks.GaussianEncoder``.
+
+    Raises
+    ------
+    AssertionError : it is no function, or it uses the library's.
+    """
+    if not callable(function):
+        raise AssertionError(f"Expected a function, found {function!r:.60}.")
+    seen: set[int] = set()
+    borrowed = next(_borrowed(function, tuple(allowed), seen), None)
+    if borrowed:
+        raise AssertionError(f"This question asks you to write it yourself: {borrowed} is the library's.")
+
+
+def _borrowed(thing: Any, allowed: tuple[str, ...], seen: set[int]) -> Any:
+    """Names of what is the library's among all that a function, class or method reaches."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, functools.partial):
+        thing = thing.func
+    module = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None)
+    if isinstance(module, str) and (module == "course_lib" or module.startswith("course_lib.")):
+        name = f"{module}.{thing.__qualname__}" if hasattr(thing, "__qualname__") else module
+        if not any(name == given or name.startswith(f"{given}.") for given in ("course_lib.homework", *allowed)):
+            yield name
+        return
+    if isinstance(thing, type):
+        if module == "__main__":
+            for part in vars(thing).values():
+                yield from _borrowed(part, allowed, seen)
+        return
+    function = getattr(thing, "__func__", thing)  # a method's
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return
+    for name in _names(code):
+        if name.startswith("course_lib") and not name.startswith("course_lib.homework"):
+            yield name  # imported inside of the function
+    reach = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
+    reach |= {f"cell {i}": cell.cell_contents for i, cell in enumerate(function.__closure__ or ()) if _filled(cell)}
+    for other in reach.values():
+        if callable(other) or isinstance(other, types.ModuleType):
+            yield from _borrowed(other, allowed, seen)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return set(code.co_names).union(*(_names(part) for part in inner))
+
+
+def _filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def raises(function: Callable[[], Any], kind: type[BaseException], look_at: str) -> str:
+    """The message with which the call fails, which it must, by an error of this kind.
+
+    Raises
+    ------
+    AssertionError : it did not fail, or by another error.
+    """
+    try:
+        function()
+    except kind as error:
+        return str(error)
+    except Exception as error:
+        raise AssertionError(f"Expected {kind.__name__}, found {type(error).__name__}: {error}. {look_at}") from None
+    raise AssertionError(f"Expected {kind.__name__}, found no error. {look_at}")
+
+
+def finite(found: Any, look_at: str) -> None:
+    """All numbers are finite: no NaN, no infinity."""
+    if not np.isfinite(numbers(found, look_at)).all():
+        raise AssertionError(f"Found {math.nan if np.isnan(numbers(found)).any() else math.inf}. {look_at}")

@@ -1,0 +1,262 @@
+"""One submission's points: its steps run in the sandbox, each with a limit of time, and what breaks it is left out.
+
+A cell that never ends, ends the process or prints without end costs its own question. The rest is run again without it:
+its questions earn what they are worth.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from course_lib.homework import sandbox
+from course_lib.homework.sheet import Sheet, identity, of_question
+from course_lib.homework.submission import NoNotebook, Step, lay_over, read_submission
+
+UNANSWERED = "not answered yet"
+START_SECONDS = 120  # a slow machine needs some to import torch
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a submission may use."""
+
+    cell_seconds: int = 60
+    seconds: int = 600  # all runs of one submission together
+    memory: int = 6 * 2**30  # bytes of addresses: torch alone takes two thousand million
+    disk: int = 64 * 2**20
+    output: int = 10_000_000
+    processes: int = 64
+    restarts: int = 8
+
+    def kernel(self) -> dict[str, int]:
+        """What the process itself asks of the kernel."""
+        return {"cpu": self.seconds, "memory": self.memory, "disk": self.disk, "processes": self.processes}
+
+
+@dataclass
+class Grade:
+    """What one submission earned."""
+
+    name: str
+    points: dict[str, int | None] = field(default_factory=dict)  # by test, or answer to be read: None until then
+    messages: dict[str, str] = field(default_factory=dict)  # by test, where it failed
+    texts: dict[str, str] = field(default_factory=dict)  # answers in words
+    remarks: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        return sum(value or 0 for value in self.points.values())
+
+
+class Broken(Exception):
+    """The process ended or was ended. The message is the reason, for the student."""
+
+
+def grade_file(path: Path, sheet: Sheet, limits: Limits, *, walled: bool = True, name: str | None = None) -> Grade:
+    """The grade of one file; whatever it holds, a grade."""
+    started = time.monotonic()
+    grade = Grade(name or path.name)
+    try:
+        submission = lay_over(sheet, read_submission(path))
+    except NoNotebook as error:
+        grade.remarks.append(str(error))
+        grade.points = {test: 0 for question in sheet.questions for test in question.points}
+        return grade
+    grade.remarks += submission.remarks
+    for question in sheet.questions:
+        if question.is_read:
+            text = submission.texts.get(question.answer, "")
+            given = sheet.cells[question.answer].source
+            untouched = not text.strip() or text.strip() in ("YOUR ANSWER HERE", given.strip())
+            grade.points[question.answer] = 0 if untouched and text.strip() != given.strip() else None
+            grade.texts[question.answer] = text
+            if grade.points[question.answer] == 0:
+                grade.messages[question.answer] = UNANSWERED
+    found, remarks = run_steps(submission.steps, limits, walled=walled)
+    grade.remarks += remarks
+    for question in sheet.questions:
+        for test in question.tests:
+            went = found.get(test, {"ok": False, "message": "was not reached."})
+            grade.points[test] = question.points[test] if went["ok"] else 0
+            if not went["ok"]:
+                grade.messages[test] = message_of(went)
+    grade.seconds = round(time.monotonic() - started, 1)
+    return grade
+
+
+def message_of(went: dict[str, Any]) -> str:
+    """What the student reads where a test failed."""
+    if went.get("type") == "NotImplementedError":
+        return UNANSWERED
+    if went.get("message"):
+        return str(went["message"])
+    if went.get("type") == "NameError":
+        return "the name that this question asks for is not defined: run the notebook from top to bottom."
+    return f"your answer raised {went.get('type') or 'an error'}." if went.get("type") else "did not hold."
+
+
+def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """How each test went, by name; and remarks. Steps that break the process are left out, and the rest run again."""
+    left_out: set[str] = set()
+    failed: dict[str, dict[str, Any]] = {}
+    remarks: list[str] = []
+    deadline = time.monotonic() + limits.seconds
+    for _ in range(limits.restarts + 1):
+        found: dict[str, dict[str, Any]] = {}
+        running = ""
+        try:
+            with Room(limits, walled) as room:
+                for step in steps:
+                    if step.name in left_out:
+                        continue
+                    running = step.name
+                    seconds = min(limits.cell_seconds, deadline - time.monotonic())
+                    went = room.run(step, seconds)
+                    if step.kind == "test":
+                        found[step.name] = went
+                    elif not went["ok"] and went["type"] != "NotImplementedError":
+                        remarks.append(f"{step.name}: the cell raised {went['type']}: {went['message']}")
+                    if went.get("tampered"):
+                        remarks.append(f"{step.name}: what tests compare by had been replaced, and was put back.")
+            return failed | found, list(dict.fromkeys(remarks))
+        except Broken as broken:
+            if not running:
+                raise
+            remarks.append(f"{running}: {broken}")
+            failed |= found
+            failed[running] = {"ok": False, "type": "", "message": f"{broken}"}
+            left_out.add(running)
+            if time.monotonic() >= deadline:
+                remarks.append(f"all time for one submission, {limits.seconds} s, is used up.")
+                break
+    return failed, list(dict.fromkeys(remarks))
+
+
+class Room:
+    """A process in the sandbox that runs steps."""
+
+    def __init__(self, limits: Limits, walled: bool) -> None:
+        self.limits, self.walled = limits, walled
+
+    def __enter__(self) -> "Room":
+        self.folder = tempfile.TemporaryDirectory(prefix="homework-")
+        answers, theirs = os.pipe()
+        inner = [sys.executable, "-B", "-X", "faulthandler=0", "-c", _START, str(theirs)]
+        limits = self.limits.kernel() | {"walled": int(self.walled)} if os.name == "posix" else {}
+        self.process = subprocess.Popen(
+            sandbox.command(inner, walled=self.walled, limits=self.limits.kernel()),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(theirs,),
+            env=sandbox.environment(self.walled, self.folder.name), cwd=self.folder.name, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self.printed, self.first = 0, b""
+        self.answers: list[bytes] = []
+        self.told = threading.Condition()
+        self.ended = False
+        self.readers = [
+            threading.Thread(target=self._drain, args=(self.process.stdout,), daemon=True),
+            threading.Thread(target=self._listen, args=(os.fdopen(answers, "rb"),), daemon=True),
+        ]
+        for reader in self.readers:
+            reader.start()
+        try:
+            self._send(limits)
+            self._answer(START_SECONDS, None)
+        except Broken as broken:
+            self.__exit__()
+            said = self.first.decode(errors="replace").strip()[-500:]
+            raise RuntimeError(f"the sandbox did not start ({broken}). It said: {said or 'nothing'}") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            try:
+                os.killpg(self.process.pid, 9)
+            except (ProcessLookupError, PermissionError):
+                self.process.kill()
+        self.process.wait()
+        for reader in self.readers:
+            reader.join(timeout=5)
+        for stream in (self.process.stdin, self.process.stdout):
+            try:
+                if stream is not None:
+                    stream.close()
+            except OSError:  # what was still to be sent goes nowhere
+                pass
+        self.folder.cleanup()
+
+    def run(self, step: Step, seconds: float) -> dict[str, Any]:
+        """One step, within some seconds.
+
+        Raises
+        ------
+        Broken : it took longer, printed too much, or ended the process.
+        """
+        nonce = secrets.token_hex(8)
+        self._send({"nonce": nonce, "kind": step.kind, "source": step.source})
+        return self._answer(seconds, nonce)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+            self.process.stdin.flush()
+        except (BrokenPipeError, OSError):
+            raise Broken("it ended Python.") from None
+
+    def _answer(self, seconds: float, nonce: str | None) -> dict[str, Any]:
+        deadline = time.monotonic() + max(seconds, 0.1)
+        with self.told:
+            while True:
+                while self.answers:
+                    try:
+                        found = json.loads(self.answers.pop(0))
+                    except ValueError:
+                        continue
+                    if isinstance(found, dict) and (nonce is None or found.get("nonce") == nonce):
+                        return found
+                if self.printed > self.limits.output:
+                    raise Broken(f"it printed more than {self.limits.output // 1_000_000} MB.")
+                if self.ended:
+                    raise Broken("it ended Python.")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise Broken(f"it ran longer than {seconds:.0f} s.")
+                self.told.wait(min(left, 0.5))
+
+    def _drain(self, stream: IO[bytes]) -> None:
+        """Read what is printed and forget it, up to a limit: then the pipe fills, and the printing stops."""
+        while part := stream.read1(65_536):  # type: ignore[attr-defined]
+            with self.told:
+                self.first = (self.first + part)[:4_000]
+                self.printed += len(part)
+                if self.printed > self.limits.output:
+                    self.told.notify()
+                    return  # unread, the pipe fills, and the printing stops
+
+    def _listen(self, stream: IO[bytes]) -> None:
+        while line := stream.readline(100_000):
+            with self.told:
+                self.answers = [*self.answers, line][-1_000:]
+                self.told.notify()
+        stream.close()
+        with self.told:
+            self.ended = True
+            self.told.notify()
+
+
+_START = "from course_lib.homework.runner import main; main()"
+
+
+def question_of(sheet: Sheet, test: str) -> str:
+    """The question that a test belongs to."""
+    return of_question(identity(sheet.cells[test]))

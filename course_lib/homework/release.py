@@ -1,0 +1,89 @@
+"""From one source to what is handed out: students' notebooks, an instructor's set, a zip of each.
+
+What students get is made by nbgrader's own steps (extra `classroom`), so that a department's nbgrader makes the same.
+"""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from course_lib.homework.sheet import SOURCE, Sheet, identity, read_sheet, sheet_names
+
+ZIP_DAY = (2026, 1, 1, 0, 0, 0)  # the same bytes from the same source
+
+
+def student_version(sheet: Sheet) -> NotebookNode:
+    """No solutions, no hidden tests, no outputs; cells that count are locked, as nbgrader does it.
+
+    Raises
+    ------
+    ModuleNotFoundError : nbgrader is not installed; the message says how.
+    """
+    try:
+        from nbgrader import preprocessors
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error}; pip install -e '.[classroom]' brings nbgrader, which makes homework."
+        ) from None
+    notebook = nbformat.from_dict(sheet.notebook.copy())
+    notebook = nbformat.reads(nbformat.writes(notebook), as_version=4)  # a copy, cells too
+    steps = (
+        preprocessors.LockCells, preprocessors.ClearSolutions, preprocessors.ClearOutput,
+        preprocessors.CheckCellMetadata, preprocessors.ComputeChecksums, preprocessors.ClearHiddenTests,
+        preprocessors.ComputeChecksums,
+    )  # fmt: skip
+    for step in steps:
+        notebook, _ = step().preprocess(notebook, {})
+    return notebook
+
+
+def instructor_version(sheet: Sheet) -> NotebookNode:
+    """The source, outputs cleared."""
+    notebook = nbformat.reads(nbformat.writes(sheet.notebook), as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def release(to: Path, names: list[str] | None = None, source: Path = SOURCE) -> list[Path]:
+    """Write ``students/``, ``instructors/`` and a zip of each under ``to``; returns what was written.
+
+    The folder is replaced whole.
+    """
+    if to.exists():
+        shutil.rmtree(to)
+    written = []
+    for name in names or sheet_names(source):
+        sheet = read_sheet(name, source)
+        for who, notebook in (("students", student_version(sheet)), ("instructors", instructor_version(sheet))):
+            path = to / who / f"{name}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+            written.append(path)
+    for who in ("students", "instructors"):
+        target = to / f"{who}.zip"
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted((to / who).glob("*.ipynb")):
+                archive.writestr(
+                    zipfile.ZipInfo(f"homework/{path.name}", ZIP_DAY), path.read_bytes(), zipfile.ZIP_DEFLATED
+                )
+        written.append(target)
+    return written
+
+
+def points_shown(sheet: Sheet) -> dict[str, int]:
+    """What the headings promise: ``## Question 3: … (4 points)``, by the question below each."""
+    shown: dict[str, int] = {}
+    promise = 0
+    answers = {question.answer for question in sheet.questions}
+    for cell in sheet.notebook.cells:
+        for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
+            if line.startswith("## ") and line.rstrip().endswith((" points)", " point)")):
+                promise = int(line.rsplit("(", 1)[1].split()[0])
+        if identity(cell) in answers:
+            shown[identity(cell)] = promise
+    return shown

@@ -1,0 +1,93 @@
+"""Quizzes: questions whose every option answers back, from one plain file each, for a notebook, a page or GitHub.
+
+``docs/quizzes/NAME.toml`` holds a quiz::
+
+    title = "03 · VAE and the ELBO"
+
+    [[question]]
+    ask = "Markdown, with $mathematics$."
+    see = "03, *The bound, in four lines*"
+    options = [
+      { text = "…", right = true, says = "why it is right" },
+      { text = "…", says = "what it mixes up" },
+    ]
+
+No kernel is needed to answer: an option unfolds what it says.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from IPython.display import Markdown, display
+
+QUIZZES = Path(__file__).resolve().parents[1] / "docs" / "quizzes"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One answer that a reader may choose, and what it says to that."""
+
+    text: str
+    says: str
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question; ``see`` is where in the course to look again."""
+
+    ask: str
+    see: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """A title and its questions."""
+
+    title: str
+    questions: tuple[Question, ...]
+
+
+def quiz_names() -> list[str]:
+    """The quizzes that there are, in order."""
+    return sorted(path.stem for path in QUIZZES.glob("*.toml"))
+
+
+def load_quiz(name: str) -> Quiz:
+    """The quiz whose name begins so: ``03``.
+
+    Raises
+    ------
+    FileNotFoundError : there is none, or several; the message names those there are.
+    """
+    found = [known for known in quiz_names() if known.startswith(name)]
+    if len(found) != 1:
+        raise FileNotFoundError(f"quiz {name!r}: expected the beginning of one of {', '.join(quiz_names())}.")
+    written = tomllib.loads((QUIZZES / f"{found[0]}.toml").read_text(encoding="utf-8"))
+    questions = (
+        Question(q["ask"].strip(), q["see"], tuple(Option(**option) for option in q["options"]))
+        for q in written["question"]
+    )
+    return Quiz(written["title"], tuple(questions))
+
+
+def as_markdown(quiz: Quiz) -> str:
+    """The quiz as Markdown: what an option says stands folded below it."""
+    lines = [f"**{quiz.title}**: {len(quiz.questions)} questions"]
+    for number, question in enumerate(quiz.questions, start=1):
+        lines += ["", f"**{number}.** {question.ask}"]
+        for letter, option in zip("abcdef", question.options, strict=False):
+            verdict = "✓ Right." if option.right else "✗ No."
+            lines += [
+                "", f"{letter}) {option.text}", "", f"<details><summary>{number}{letter}</summary>", "",
+                f"{verdict} {option.says}", "", "</details>",
+            ]  # fmt: skip
+        lines += ["", f"*Look again:* {question.see}"]
+    return "\n".join(lines)
+
+
+def quiz(name: str) -> None:
+    """Show a quiz below the cell."""
+    display(Markdown(as_markdown(load_quiz(name))))  # type: ignore[no-untyped-call]

@@ -1,0 +1,307 @@
+"""The grader: hostile submissions cost themselves alone, the table is whole, and a second run goes on."""
+
+import csv
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+from small_homework import CUBE, SQUARE, notebook, send, sheet
+
+from course_lib.homework import __main__ as command
+from course_lib.homework import grading, report, sandbox
+from course_lib.homework.grading import Limits, grade_file
+from course_lib.homework.sheet import read_sheet
+from course_lib.tooling.files import ROOT
+
+
+def walls_work() -> bool:
+    if shutil.which("bwrap") is None:
+        return False
+    line = sandbox.command([sys.executable, "-c", ""], walled=True, limits=Limits().kernel())
+    return subprocess.run(line, env=sandbox.environment(True, ""), capture_output=True).returncode == 0
+
+
+REQUIRED = os.environ.get("COURSE_WALLS") == "required"
+walled = pytest.mark.skipif(
+    not REQUIRED and not walls_work(), reason="bubblewrap (bwrap) is not here, or may not be used"
+)
+LIMITS = Limits(cell_seconds=4, seconds=60)
+SECRET = "the instructor's file"
+
+
+def graded(tmp_path, square=SQUARE, cube=CUBE, **more):
+    path = send(tmp_path / "in", "anna.ipynb", notebook(square, cube))
+    return grade_file(path, sheet(), LIMITS, **more)
+
+
+HOSTILE = {  # answer to question 1 → a word of the remark; question 2 is right and must earn its points
+    "loops for ever": ("while True: pass", "ran longer than 4 s"),
+    "exits": ("import sys; sys.exit()", "SystemExit"),
+    "ends the process": ("import os; os._exit(0)", "ended Python"),
+    "kills itself": ("import os; os.kill(os.getpid(), 9)", "ended Python"),
+    "prints a gigabyte": ("while True: print('x' * 10_000)", "printed more than 10 MB"),
+    "forks": ("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", "ran longer"),
+    "eats memory": ("x = bytearray(10**11)", "MemoryError"),
+    "fills the disk": ("f = open('big', 'wb')\nwhile True: f.write(b'x' * 10**6)", "OSError"),
+    "deletes the course": (f"import shutil; shutil.rmtree({str(ROOT / 'course_lib')!r})", "OSError"),
+    "reaches for the network": ("import socket; socket.create_connection(('1.1.1.1', 80), timeout=3)", "OSError"),
+    "asks for input": ("input('name?')", "EOFError"),
+    "is no Python": ("def square(x:\n return", "SyntaxError"),
+    "crashes the interpreter": ("import ctypes; ctypes.string_at(0)", "ended Python"),
+}
+
+
+@walled
+@pytest.mark.slow
+@pytest.mark.parametrize("way", HOSTILE)
+def test_a_hostile_answer_costs_its_own_question_alone(tmp_path, way):
+    source, says = HOSTILE[way]
+    grade = graded(tmp_path, source)
+    assert (grade.points["q1_square"], grade.points["q2_cube"]) == (0, 3)
+    assert says in " ".join(grade.remarks)
+
+
+@walled
+@pytest.mark.slow
+def test_a_right_submission_earns_all_and_words_wait_for_a_reader(tmp_path):
+    grade = graded(tmp_path)
+    assert grade.points == {"q1_square": 2, "q2_cube": 3, "q3": None}
+    assert (grade.total, grade.messages, grade.remarks) == (5, {}, [])
+
+
+@walled
+@pytest.mark.slow
+def test_what_tests_compare_by_is_put_back(tmp_path):
+    patch = (
+        "import sys, numpy, torch\nfrom course_lib.homework import expect\n"
+        "expect.close = numpy.isclose = numpy.allclose = lambda *a, **k: numpy.bool_(True)\n"
+        "sys.modules['course_lib.homework.expect'] = numpy\nimport builtins\nbuiltins.AssertionError = ValueError\n"
+        "def square(x): return 0"
+    )
+    grade = graded(tmp_path, patch)
+    assert grade.points["q1_square"] == 0
+    assert grade.messages["q1_square"] == "Expected 4, found 0. Look at the power."
+    assert "had been replaced, and was put back" in grade.remarks[0]
+
+
+@walled
+@pytest.mark.slow
+def test_an_answer_sees_neither_other_submissions_nor_hidden_tests_nor_the_graders_files(tmp_path):
+    send(tmp_path / "in", "bob.ipynb", notebook())
+    secret = tmp_path / "secret.txt"
+    secret.write_text(SECRET)
+    places = [str(tmp_path), str(tmp_path / "in"), str(ROOT / "homework"), str(ROOT / "tests"), "/root/.ssh", "/home"]
+    look = (
+        f"import os\nfound = [p for p in {places!r} if os.path.exists(p) and os.listdir(p)]\n"
+        "seen = [p for p in os.listdir('/proc') if p.isdigit()]\n"
+        "found += [p for p in seen if b'pytest' in open(f'/proc/{p}/cmdline', 'rb').read()]\n"
+        "def square(x): return x * x if not found else 0"
+    )
+    assert graded(tmp_path, look).points["q1_square"] == 2
+    loud = "raise AssertionError(str(linecache.cache))"
+    read = f"import linecache\ndef square(x):\n    {loud}"
+    said = graded(tmp_path, read).messages["q1_square"]
+    assert said == "your answer raised AssertionError."  # its own words are not shown: they might be a hidden test's
+
+
+@walled
+@pytest.mark.slow
+def test_nothing_outside_its_folder_is_touched_and_nothing_is_left_running(tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in (ROOT / "course_lib").rglob("*.py")}
+    source = (
+        "import subprocess, os, pathlib\n"
+        "subprocess.Popen(['sleep', '300.125'], start_new_session=True)\n"
+        f"for folder in [{str(tmp_path)!r}, {str(ROOT)!r}, '/tmp', '/usr', '/', '/var/tmp', os.getcwd()]:\n"
+        "    try: pathlib.Path(folder, 'left-behind').write_text('x')\n    except OSError: pass\n" + SQUARE
+    )
+    assert graded(tmp_path, source).points["q1_square"] == 2
+    assert not any(Path(folder, "left-behind").exists() for folder in (tmp_path, ROOT, "/tmp", "/usr", "/", "/var/tmp"))
+    assert {path: path.stat().st_mtime_ns for path in (ROOT / "course_lib").rglob("*.py")} == before
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(b"300.125" in line for line in running)
+
+
+@walled
+@pytest.mark.slow
+def test_a_server_of_this_machine_is_out_of_reach(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        grade = graded(tmp_path, f"import socket; socket.create_connection(('127.0.0.1', {port}), timeout=3)")
+    assert "ConnectionRefusedError" in grade.remarks[0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="limits are the kernel's")
+def test_without_walls_limits_hold_all_the_same(tmp_path):
+    if os.getuid() == 0:
+        pytest.skip("without walls root stays root")
+    grade = graded(tmp_path, "while True: pass", walled=False)
+    assert (grade.points["q1_square"], grade.points["q2_cube"]) == (0, 3)
+
+
+def test_without_bubblewrap_the_command_says_what_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    send(tmp_path / "in", "a.ipynb", notebook())
+    assert command.main(["grade", str(tmp_path / "in"), "--to", str(tmp_path / "grades.csv")]) == 1
+    assert "apt install bubblewrap" in capsys.readouterr().out
+    assert not (tmp_path / "grades.csv").exists()
+
+
+# A class
+
+
+@pytest.fixture
+def fake_runs(monkeypatch):
+    """Steps are not run: an answer with ``x * x`` or ``x**3`` in it passes. Counts how many submissions were run."""
+    runs = []
+
+    def run_steps(steps, limits, *, walled):
+        runs.append(steps)
+        sources = {step.name: step.source for step in steps}
+        right = {"q1_square": "x * x" in sources.get("q1", ""), "q2_cube": "x**3" in sources.get("q2", "")}
+        return {name: {"ok": ok, "type": "", "message": "" if ok else "Look."} for name, ok in right.items()}, []
+
+    monkeypatch.setattr(grading, "run_steps", run_steps)
+    return runs
+
+
+def class_of(tmp_path) -> Path:
+    folder = tmp_path / "handed in"
+    send(folder, "Müller, Änne (1).ipynb", notebook())
+    send(folder, "=cmd.ipynb", notebook(square="def square(x): return 2 * x"))
+    send(folder, "empty.ipynb", b"")
+    send(folder, "group b/essay.docx", b"PK\x03\x04")
+    send(folder, ".DS_Store", b"junk")
+    send(folder, "group b/.ipynb_checkpoints/old.ipynb", notebook())
+    return folder
+
+
+def rows_of(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return {row["submission"]: row for row in csv.DictReader(file)}
+
+
+def test_the_table_has_a_row_for_each_submission_and_points_for_each_question(tmp_path, fake_runs):
+    to = tmp_path / "grades.csv"
+    command.grade_folder(class_of(tmp_path), to, sheet(), LIMITS, walled=False)
+    rows = rows_of(to)
+    assert list(rows) == ["'=cmd.ipynb", "Müller, Änne (1).ipynb", "empty.ipynb", "group b/essay.docx"]
+    full = rows["Müller, Änne (1).ipynb"]
+    assert [full[key] for key in ("q1", "q2", "q3", "points", "of", "to_read")] == ["2", "3", "", "5", "8", "3"]
+    assert rows["'=cmd.ipynb"]["q1"] == "0"  # and the name is no formula
+    assert "is empty" in rows["empty.ipynb"]["remarks"]
+    assert rows["group b/essay.docx"]["points"] == "0"
+
+
+def test_each_submission_gets_a_page_and_the_class_a_picture_in_words_too(tmp_path, fake_runs):
+    to = tmp_path / "grades.csv"
+    command.grade_folder(class_of(tmp_path), to, sheet(), LIMITS, walled=False)
+    pages = sorted((tmp_path / "grades").glob("*.html"))
+    assert len(pages) == 4
+    page = next(p for p in pages if "ller" in p.name).read_text(encoding="utf-8")
+    assert "5 of 8 points; 3 more are given by whoever reads your words" in page
+    assert "Question 2: Cubes" in page
+    wrong = next(p for p in pages if "cmd" in p.name).read_text(encoding="utf-8")
+    assert "<code>q1_square</code>, 0 of 2" in wrong
+    assert "Look." in wrong
+    words = (tmp_path / "grades" / "class.txt").read_text(encoding="utf-8")
+    assert words.startswith("4 submissions.")
+    assert "q1 0.25, q2 0.50" in words
+    assert (tmp_path / "grades" / "class.png").stat().st_size > 5_000
+
+
+def test_a_page_shows_what_a_student_wrote_and_runs_none_of_it(tmp_path, fake_runs):
+    sent = notebook(words="<script>alert(1)</script>")
+    grade = grade_file(send(tmp_path, "a.ipynb", sent), sheet(), LIMITS, walled=False, name="<b>a</b>")
+    page = report.feedback(grade, sheet())
+    assert "<script>" not in page
+    assert "<b>a</b>" not in page
+
+
+def test_a_second_run_grades_only_what_is_new_or_changed(tmp_path, fake_runs):
+    folder, to = class_of(tmp_path), tmp_path / "grades.csv"
+    command.grade_folder(folder, to, sheet(), LIMITS, walled=False)
+    first, runs = to.read_text(encoding="utf-8-sig"), len(fake_runs)
+    command.grade_folder(folder, to, sheet(), LIMITS, walled=False)
+    assert (len(fake_runs), to.read_text(encoding="utf-8-sig")) == (runs, first)
+    send(folder, "=cmd.ipynb", notebook())
+    command.grade_folder(folder, to, sheet(), LIMITS, walled=False)
+    assert len(fake_runs) == runs + 1
+    assert rows_of(to)["'=cmd.ipynb"]["points"] == "5"
+
+
+def test_after_a_break_the_same_command_goes_on(tmp_path, fake_runs, monkeypatch, capsys):
+    folder, to = class_of(tmp_path), tmp_path / "grades.csv"
+    run = grading.run_steps
+
+    def interrupted(*arguments, **more):
+        if fake_runs:
+            raise KeyboardInterrupt
+        return run(*arguments, **more)
+
+    monkeypatch.setattr(grading, "run_steps", interrupted)
+    monkeypatch.setattr(command, "read_sheet", lambda name: sheet())
+    line = ["grade", str(folder), "--to", str(to), "--homework", "hw0_powers", "--without-walls"]
+    assert command.main(line) == command.INTERRUPTED
+    assert "goes on from here" in capsys.readouterr().out
+    assert not to.exists()
+    done = len(fake_runs)
+    monkeypatch.setattr(grading, "run_steps", run)
+    assert command.main(line) == 0
+    assert len(fake_runs) == done + 1  # of two notebooks one was done
+    assert len(rows_of(to)) == 4
+
+
+def test_an_unanswered_question_in_words_gets_nothing_and_says_so(tmp_path, fake_runs):
+    for words in ("YOUR ANSWER HERE", " "):
+        grade = grade_file(send(tmp_path, "a.ipynb", notebook(words=words)), sheet(), LIMITS, walled=False)
+        assert (grade.points["q3"], grade.messages["q3"]) == (0, grading.UNANSWERED)
+
+
+def test_a_folder_without_files_and_an_unknown_homework_are_named(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    line = ["grade", str(tmp_path / "in"), "--to", str(tmp_path / "g.csv"), "--without-walls"]
+    assert command.main(line) == 1
+    assert "found none" in capsys.readouterr().out
+    send(tmp_path / "in", "a.ipynb", notebook())
+    assert command.main([*line, "--homework", "hw99"]) == 1
+    assert "expected one of hw" in capsys.readouterr().out
+    assert command.main(line) == 1
+    assert "--homework NAME" in capsys.readouterr().out
+
+
+def test_the_homework_is_known_by_what_was_handed_in(tmp_path):
+    name = "hw5_counts"
+    path = send(tmp_path, "x.ipynb", read_sheet(name).notebook)
+    assert command.guess_sheet([path]).name == name
+
+
+def test_the_figure_of_a_class_in_which_all_is_right_is_drawn(tmp_path, fake_runs):
+    grade = grade_file(send(tmp_path, "a.ipynb", notebook()), sheet(), LIMITS, walled=False)
+    figure, words = report.class_figure([grade], sheet())
+    assert "q1 1.00, q2 1.00" in words
+    plt.close(figure)
+
+
+# The room
+
+
+@walled
+@pytest.mark.slow
+def test_a_room_that_hangs_on_its_way_out_is_ended(tmp_path):
+    began = time.monotonic()
+    with grading.Room(Limits(cell_seconds=2), walled=True) as room:
+        deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)"
+        step = grading.Step("answer", "q1", deaf)
+        with pytest.raises(grading.Broken, match="longer than 2 s"):
+            room.run(step, 2)
+    assert time.monotonic() - began < 30
+    assert room.process.returncode is not None
+    assert threading.active_count() < 50

@@ -1,0 +1,49 @@
+"""Quizzes are whole: enough questions, options that answer back, one right at least, and a quiz for every lesson."""
+
+import pytest
+
+from course_lib.quiz import Option, Question, Quiz, as_markdown, load_quiz, quiz_names
+from course_lib.tooling.files import APPENDIX, find_notebooks
+
+
+def test_every_lesson_has_its_quiz_and_there_is_a_test_of_what_it_takes():
+    lessons = [path.stem for path in find_notebooks() if APPENDIX not in path.parents]
+    assert quiz_names() == [*lessons, "self_test"]
+
+
+@pytest.mark.parametrize("name", quiz_names())
+def test_a_quiz_is_whole(name):
+    quiz = load_quiz(name)
+    assert 6 <= len(quiz.questions) <= (15 if name == "self_test" else 10)
+    asked = [question.ask for question in quiz.questions]
+    assert len(set(asked)) == len(asked)
+    for question in quiz.questions:
+        assert 3 <= len(question.options) <= 5
+        assert 1 <= sum(option.right for option in question.options) < len(question.options)
+        assert all(len(option.says) >= 20 for option in question.options), question.ask
+        assert len({option.text for option in question.options}) == len(question.options)
+        assert question.see
+    places = [next(i for i, option in enumerate(q.options) if option.right) for q in quiz.questions]
+    assert len(set(places)) > 1, "the right option must not stand in the same place throughout"
+
+
+def test_the_right_option_does_not_give_itself_away_by_its_length():
+    longest = [
+        max(question.options, key=lambda option: len(option.text)).right
+        for name in quiz_names()
+        for question in load_quiz(name).questions
+    ]
+    assert sum(longest) / len(longest) < 0.45
+
+
+def test_what_an_option_says_is_folded_and_every_question_says_where_to_look():
+    options = (Option("one", "it is one", True), Option("two", "it is not two"))
+    text = as_markdown(Quiz("A title", (Question("How many?", "00", options),)))
+    assert text.count("<details>") == text.count("</details>") == 2
+    assert "<summary>1b</summary>\n\n✗ No. it is not two" in text
+    assert "*Look again:* 00" in text
+
+
+def test_a_quiz_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(FileNotFoundError, match=r"quiz 'zz': expected the beginning of one of"):
+        load_quiz("zz")
