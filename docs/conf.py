@@ -2,7 +2,7 @@
 
 project = "From autoencoders to scVI"
 author = "The course authors"
-copyright = "the course authors; text and figures CC BY 4.0, code BSD 3-Clause"  # noqa: A001
+copyright = "the course authors; text and figures CC BY 4.0, code BSD 3-Clause"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["static"]
 nb_execution_mode = "off"  # the committed outputs are the page

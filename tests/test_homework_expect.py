@@ -92,7 +92,7 @@ BORROWED = {
     "directly": "from course_lib.networks import fully_connected as answer",
     "called": f"{F}def answer(s): return f(s)",
     "through the module": "import course_lib.networks as n\ndef answer(s): return n.fully_connected(s)",
-    "imported inside": "def answer(s):\n    from course_lib.networks import fully_connected\n    return fully_connected(s)",
+    "imported inside": "def answer(s):\n    from course_lib.networks import fully_connected as f\n    return f(s)",
     "by a helper": f"{F}def g(s): return f(s)\ndef answer(s): return g(s)",
     "in a lambda": f"{F}answer = lambda s: (lambda t: f(t))(s)",
     "in a closure": f"{F}def make(h):\n    def answer(s): return h(s)\n    return answer\nanswer = make(f)",

@@ -68,9 +68,7 @@ def test_a_place_is_read_as_it_is_written(text, place):
     assert places.parse(text) == place
 
 
-@pytest.mark.parametrize(
-    "text", ["", "there", "3: A heading", "03", "03:", "03: ", "Seeds: ", "not yet: 13"]
-)
+@pytest.mark.parametrize("text", ["", "there", "3: A heading", "03", "03:", "03: ", "Seeds: ", "not yet: 13"])
 def test_a_place_written_otherwise_is_refused(text):
     with pytest.raises(ValueError, match=r"expected .*, found .*; .*\."):
         places.parse(text)

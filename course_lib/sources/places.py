@@ -9,6 +9,7 @@ from pathlib import Path
 from course_lib.tooling.document import Document, anchor
 from course_lib.tooling.files import APPENDIX, find_notebooks
 
+
 @dataclass(frozen=True)
 class Place:
     """A section of a lesson, "03", or of an appendix, "channel", and the words of its heading."""
