@@ -1,5 +1,7 @@
 """Quizzes: questions whose every option answers back, from one plain file each, for a notebook, a page or GitHub.
 
+    python -m course_lib.quiz        writes a page, docs/quizzes/NAME.md, beside each file, and README.md, which lists all
+
 ``docs/quizzes/NAME.toml`` holds a quiz::
 
     title = "03 · VAE and the ELBO"
@@ -22,6 +24,15 @@ from pathlib import Path
 from IPython.display import Markdown, display
 
 QUIZZES = Path(__file__).resolve().parents[1] / "docs" / "quizzes"
+HOW = (
+    "Answer first, then unfold the option that you chose: it says why it is right, or what it mixes up. Then unfold "
+    "the others."
+)
+WHY = (
+    "A quiz takes some ten minutes, and is worth most a day or a week after the lesson: being asked helps memory more "
+    "than reading again does (Roediger & Karpicke 2006, https://doi.org/10.1111/j.1467-9280.2006.01693.x). In a notebook, "
+    '`quiz("03")` of `course_lib.quiz` shows one.'
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,12 @@ def load_quiz(name: str) -> Quiz:
 
 def as_markdown(quiz: Quiz) -> str:
     """The quiz as Markdown: what an option says stands folded below it."""
-    lines = [f"**{quiz.title}**: {len(quiz.questions)} questions"]
+    return f"**{quiz.title}**: {len(quiz.questions)} questions\n\n{body(quiz)}"
+
+
+def body(quiz: Quiz) -> str:
+    """The questions alone."""
+    lines = []
     for number, question in enumerate(quiz.questions, start=1):
         lines += ["", f"**{number}.** {question.ask}"]
         for letter, option in zip("abcdef", question.options, strict=False):
@@ -85,9 +101,28 @@ def as_markdown(quiz: Quiz) -> str:
                 f"{verdict} {option.says}", "", "</details>",
             ]  # fmt: skip
         lines += ["", f"*Look again:* {question.see}"]
-    return "\n".join(lines)
+    return "\n".join(lines[1:])
+
+
+def pages() -> dict[Path, str]:
+    """Every quiz as a page of Markdown, which GitHub and JupyterLab's preview show, and a list of all."""
+    quizzes = {name: load_quiz(name) for name in quiz_names()}
+    order = sorted(quizzes, key=lambda name: (name != "self_test", name))
+    lists = [f"- [{quizzes[name].title}]({name}.md), {len(quizzes[name].questions)} questions" for name in order]
+    texts = {QUIZZES / f"{name}.md": f"# {quiz.title}\n\n{HOW}\n\n{body(quiz)}\n" for name, quiz in quizzes.items()}
+    return texts | {QUIZZES / "README.md": f"# Quizzes\n\n{HOW} {WHY}\n\n" + "\n".join(lists) + "\n"}
 
 
 def quiz(name: str) -> None:
     """Show a quiz below the cell."""
-    display(Markdown(as_markdown(load_quiz(name))))  # type: ignore[no-untyped-call]
+    display(Markdown(as_markdown(load_quiz(name))))
+
+
+def main() -> None:
+    """Write the pages."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from course_lib.quiz import Option, Question, Quiz, as_markdown, load_quiz, quiz_names
+from course_lib.quiz import QUIZZES, Option, Question, Quiz, as_markdown, load_quiz, pages, quiz_names
 from course_lib.tooling.files import APPENDIX, find_notebooks
 
 
@@ -42,6 +42,12 @@ def test_what_an_option_says_is_folded_and_every_question_says_where_to_look():
     assert text.count("<details>") == text.count("</details>") == 2
     assert "<summary>1b</summary>\n\n✗ No. it is not two" in text
     assert "*Look again:* 00" in text
+
+
+def test_the_pages_are_those_of_todays_questions():
+    written = {path: path.read_text(encoding="utf-8") for path in QUIZZES.glob("*.md")}
+    assert written == pages(), "run python -m course_lib.quiz"
+    assert written[QUIZZES / "README.md"].index("self_test.md") < written[QUIZZES / "README.md"].index("00_counts.md")
 
 
 def test_a_quiz_that_is_not_there_is_named_with_those_that_are():

@@ -38,12 +38,10 @@ def main() -> None:
 def prepare() -> tuple[Any, "Kept"]:
     """An IPython shell, and what tests rely on as it is before a student's line has run."""
     from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
 
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.InteractiveShell.colors = "nocolor"
-    shell = InteractiveShell.instance(config=config)
+    shell = InteractiveShell.instance(colors="nocolor")
+    if shell.history_manager is not None:
+        shell.history_manager.enabled = False
     return shell, Kept()
 
 
