@@ -1,6 +1,6 @@
 """Quizzes: questions whose every option answers back, from one plain file each, for a notebook, a page or GitHub.
 
-    python -m course_lib.quiz        writes a page, docs/quizzes/NAME.md, beside each file, and README.md, which lists all
+    python -m course_lib.quiz        writes a page, docs/quizzes/NAME.md, beside each file, and README.md, a list
 
 ``docs/quizzes/NAME.toml`` holds a quiz::
 
@@ -29,9 +29,9 @@ HOW = (
     "the others."
 )
 WHY = (
-    "A quiz takes some ten minutes, and is worth most a day or a week after the lesson: being asked helps memory more "
-    "than reading again does (Roediger & Karpicke 2006, https://doi.org/10.1111/j.1467-9280.2006.01693.x). In a notebook, "
-    '`quiz("03")` of `course_lib.quiz` shows one.'
+    "A quiz takes some ten minutes, and is worth most a day or a week after the lesson: being asked helps memory "
+    "more than reading again does (Roediger & Karpicke 2006, https://doi.org/10.1111/j.1467-9280.2006.01693.x). In a "
+    'notebook, `quiz("03")` of `course_lib.quiz` shows one.'
 )
 
 

@@ -90,7 +90,7 @@ def choose(mistakes: list[Mistake], part: str = "", names: Sequence[str] | None 
 
 
 def copy_with(mistake: Mistake, folder: Path) -> None:
-    """The library in ``folder`` with the mistake made, and the data beside it.
+    """The library in ``folder`` with the mistake made, and what it reads beside it.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def copy_with(mistake: Mistake, folder: Path) -> None:
         )
     shutil.copytree(ROOT / "course_lib", folder / "course_lib", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / mistake.file).write_text(text.replace(mistake.before, mistake.after), encoding="utf-8")
-    for name in ("data", "pyproject.toml", "notebooks"):
+    for name in ("homework", "docs", "data", "pyproject.toml", "notebooks"):
         link_or_copy(ROOT / name, folder / name)
 
 
