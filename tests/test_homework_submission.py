@@ -118,3 +118,13 @@ def test_a_cell_whose_source_is_a_list_of_lines_is_read(tmp_path):
     sent = json.loads(nbformat.writes(notebook()))
     assert isinstance(sent["cells"][3]["source"], list)
     assert read_submission(send(tmp_path, "a.ipynb", json.dumps(sent).encode())).cells[3].source == SQUARE
+
+
+def test_a_notebook_whose_cells_all_lost_their_names_runs_each_of_them_once():
+    sent = notebook()
+    for cell in sent.cells:
+        cell.metadata = {}
+    submission = lay_over(sheet(), sent)
+    sources = [step.source for step in submission.steps if step.kind in ("added", "answer")]
+    assert len(sources) == len(set(sources))
+    assert {"q1", "q2"} <= {step.name for step in submission.steps}

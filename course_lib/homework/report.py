@@ -1,7 +1,6 @@
 """What a class gets back: a table of points, a page for each student, and one picture for the instructor."""
 
 import csv
-import html
 import io
 import textwrap
 from collections import Counter
@@ -71,6 +70,12 @@ def feedback(grade: Grade, sheet: Sheet) -> str:
     )  # fmt: skip
 
 
+def short(title: str) -> str:
+    """``Question 3: A title (4 points)`` as ``q3  A title``."""
+    number, _, words = title.partition(": ")
+    return f"{number.replace('Question ', 'q')}  {words.rpartition(' (')[0] or words}"
+
+
 def class_figure(grades: Sequence[Grade], sheet: Sheet) -> tuple[Figure, str]:
     """Left the share of its points that each question earned, right the commonest failures; and the same in words."""
     graded = [question for question in sheet.questions if not question.is_read]
@@ -84,15 +89,18 @@ def class_figure(grades: Sequence[Grade], sheet: Sheet) -> tuple[Figure, str]:
         if test in {t for q in graded for t in q.tests}
     ).most_common(8)
     fig, (left, right) = plt.subplots(1, 2, figsize=(15, 1.8 + 0.55 * max(len(share), len(failures), 3)))
-    titles = {q.name: q.title for q in graded}
+    titles = {q.name: short(q.title) for q in graded}
     places = np.arange(len(share))
     left.barh(places, list(share.values()), color=COLOUR["model"])
-    left.set_yticks(places, [textwrap.shorten(titles[name], 38, placeholder=" …") for name in share])
+    left.set_yticks(places, [textwrap.shorten(titles[name], 40, placeholder=" …") for name in share])
     left.set(xlim=(0, 1), ylim=(len(share) - 0.5, -0.5), xlabel="share of its points, mean of the class")
     hardest = min(share, key=lambda name: share[name]) if share else ""
-    finding(left, f"Hardest: {textwrap.shorten(titles.get(hardest, 'none'), 40, placeholder=' …')}")
+    finding(left, f"Hardest: {titles.get(hardest, 'none').split('  ')[0]}")
     right.barh(np.arange(len(failures)), [count for _, count in failures], color=COLOUR["wrong"])
-    words = ["\n".join(textwrap.wrap(f"{test}: {html.unescape(said)}", 56)[:2]) for (test, said), _ in failures]
+    words = [
+        "\n".join(textwrap.wrap(textwrap.shorten(f"{test}: {said}", 108, placeholder=" …"), 56))
+        for (test, said), _ in failures
+    ]
     right.set_yticks(np.arange(len(failures)), words, fontsize=10)
     right.set(ylim=(max(len(failures), 1) - 0.5, -0.5), xlabel="submissions")
     finding(right, "The commonest failures")

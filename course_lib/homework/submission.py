@@ -100,7 +100,8 @@ def lay_over(sheet: Sheet, notebook: NotebookNode) -> Submission:
                 steps.append(Step("answer", name, answer.source))
         elif cell.cell_type == "code":
             steps.append(Step("test" if role(cell, "grade") else "given", name, cell.source))
-        steps += [Step("added", f"added after {name}, {i + 1}", s) for i, s in enumerate(added.get(name, ()))]
+        if name:
+            steps += [Step("added", f"added after {name}, {i + 1}", s) for i, s in enumerate(added.get(name, ()))]
     return Submission(tuple(steps), texts, tuple(remarks))
 
 
