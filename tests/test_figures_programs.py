@@ -20,7 +20,7 @@ def test_the_bound_ends_where_its_last_fifth_is_and_densities_tell_their_width()
     densities = {"prior": normal(grid, 0, 1), "guide": normal(grid, 0.5, 0.2), "exact": normal(grid, 0.5, 0.1)}
     fig, alt = draw.guide_found([-9.0] * 8 + [-3.0, -2.0], -2.0, grid, densities)
     left, right = fig.axes
-    assert title(left) == "The bound ends at −2.50 nats"
+    assert title(left) == "The estimate ends at −2.50 nats"
     np.testing.assert_allclose(left.get_lines()[1].get_ydata(), -2.0)
     assert words(right.texts) == ["prior", "guide", "exact"]
     assert right.get_lines()[1].get_color() == COLOUR["model"]
@@ -57,9 +57,9 @@ def test_the_programs_graph_shows_sites_shapes_and_what_depends_on_what():
 @pytest.fixture
 def ways():
     rows = [
-        (seed, way, bound + seed, cpu)
+        (seed, way, bound + seed, cpu[seed])  # the machine was not always as fast: compared within a seed
         for seed in range(3)
-        for way, bound, cpu in (("fit", 100.0, 2), ("pyro", 101.0, 5))
+        for way, bound, cpu in (("fit", 100.0, (2, 4, 8)), ("pyro", 101.0, (5, 10, 8)))
     ]
     return pd.DataFrame(rows, columns=["seed", "way", "elbo", "cpu_s"])
 
@@ -82,7 +82,7 @@ def test_ways_are_compared_with_the_first_and_lines_add_up(ways):
     assert (ring.get_xdata(), ring.get_ydata()) == ([101.5], [1])
     assert [(bar.get_x(), bar.get_width()) for bar in written.patches] == [(0, 50), (50, 80), (0, 30)]
     assert words(written.texts) == ["model\n50", "loop\n80", "model\n30"]
-    assert "Pyro, Trace_ELBO 102.0 nats, 5.0 s, 30 lines" in alt
+    assert "Pyro, Trace_ELBO 102.0 nats, 8.0 s, 30 lines" in alt
 
 
 def test_a_slip_is_held_against_the_right_run_of_the_same_seed():

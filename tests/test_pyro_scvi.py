@@ -241,6 +241,13 @@ def test_every_slip_is_another_program(name):
     assert module.__name__.startswith(pyro_scvi.__name__)
 
 
+def test_a_domain_is_checked_and_a_meaning_is_not():
+    mu, logits = torch.ones(N_CELLS, 3), torch.full((N_CELLS, 3), -1.0)
+    with pytest.raises(ValueError, match="Expected parameter theta"):
+        ZINB(mu, logits, mu)
+    assert ZINB(2 * mu, mu, logits).log_prob(mu).isfinite().all()  # μ and θ exchanged
+
+
 def test_a_slip_whose_line_has_gone_is_refused(monkeypatch):
     monkeypatch.setitem(slips.SLIPS, "no_log1p", slips.Slip("y = torch.log2(x)", "y = x"))
     with pytest.raises(ValueError, match=r"SLIPS\['no_log1p'\]: expected its line 1 times in pyro_scvi, found 0"):
