@@ -29,7 +29,7 @@ def tracked() -> list[Path]:
 
 
 TOP_LEVEL = {
-    "notebooks", "course_lib", "data", "tests", "environment.yml", "README.md",
+    "notebooks", "homework", "docs", "course_lib", "data", "tests", "environment.yml", "README.md",
     # what tools need
     "pyproject.toml", "constraints.txt", "Makefile", ".ci", ".github", ".gitignore", ".gitattributes",
     ".devcontainer", ".pre-commit-config.yaml",
@@ -47,14 +47,14 @@ def test_a_notebook_stays_below_one_and_a_half_megabytes(tracked):
     assert {str(path) for path in notebooks if (ROOT / path).stat().st_size >= 1.5 * MEGABYTE} == set()
 
 
-def test_a_clone_stays_below_sixty_megabytes(tracked, tmp_path):
+def test_a_clone_stays_below_eighty_megabytes(tracked, tmp_path):
     """The history is measured packed, as it travels: objects that git has not packed yet take more room here."""
     git("clone", "--quiet", "--bare", "--no-local", "--single-branch", str(ROOT), str(tmp_path / "clone"))
     packed = sum(path.stat().st_size for path in tmp_path.rglob("*.pack"))
     # Where git may not serve this folder, as it lies here.
     history = packed or int(git("rev-list", "--objects", "--disk-usage", "HEAD") or 0)
     assert history > 0
-    assert sum((ROOT / path).stat().st_size for path in tracked) + history < 60 * MEGABYTE
+    assert sum((ROOT / path).stat().st_size for path in tracked) + history < 80 * MEGABYTE
 
 
 def test_nothing_committed_names_a_folder_of_one_machine(tracked):
