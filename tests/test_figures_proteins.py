@@ -49,6 +49,7 @@ def test_the_mixture_stands_on_its_background_and_names_even_odds():
     np.testing.assert_allclose([bar.get_y() for bar in bars[4:]], background)
     assert "background on 0.70" in alt
     assert "one half at a count of 2" in alt
+    assert fig.axes[1].get_lines()[1].get_xdata()[1] == pytest.approx(1.75)  # between 1, at 0.2, and 2, at 0.6
 
 
 def test_beliefs_tell_the_mean_of_each_density():
@@ -65,7 +66,7 @@ def test_the_graph_is_tidy_and_heavy_where_scvi_has_nothing():
     assert untidy(fig) == []
     heavy = {text.get_text() for text in fig.axes[0].texts if text.get_weight() == "bold"}
     assert {"log1p(y)", "background(z, s)", "α(z, s) ≥ 1, π(z, s)", "φ"} <= heavy
-    assert not {"log1p(x)", "ρ(z, s)", "ℓ, θ", "x ∼ NB(ℓρ, θ)"} & heavy
+    assert not {"log1p(x)", "ρ(z, s)", "θ", "x ∼ NB(ℓρ, θ)"} & heavy
     assert "background NB(β, φ) and foreground NB(αβ, φ)" in alt
 
 
@@ -140,3 +141,6 @@ def test_by_kind_puts_the_first_table_across():
     assert placed == {"B": (1.0, 2.0), "NK": (2.0, 4.0), "Mono": (3.0, 6.0)}
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("measured", "imputed")
     assert "Correlations over kinds: CD3 1.00" in alt
+    assert words(ax.texts) == ["NK", "B", "Mono"]
+    fig, _ = draw.by_kind({"measured": x, "imputed": x + np.array([[0.3], [-0.3], [0.5]])}, "told")
+    assert words(fig.axes[0].texts) == ["Mono"]  # the others are near the diagonal

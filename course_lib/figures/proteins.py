@@ -117,16 +117,16 @@ def mixture(parts: tuple[NDArray, NDArray], probability: NDArray, means: tuple[f
     left.text(means[0] + 6, 0.9 * top, f"background, mean β = {means[0]:g}", color=BACKGROUND, weight="bold")
     left.text(means[1] - 8, 0.32 * top, f"foreground, mean αβ = {means[1]:g}", color=FOREGROUND, weight="bold")
     left.set(xlabel="count y of an antibody in a cell", ylabel="probability", xlim=(-0.5, len(y) - 0.5))
-    half = int(np.argmax(probability > 0.5))
+    half = float(np.interp(0.5, probability, y))  # the probability rises with the count
     right.plot(y, probability, color=FOREGROUND)
     right.plot([0, half, half], [0.5, 0.5, 0], color=GREY, lw=1.3, ls=":")
-    right.text(half + 2, 0.45, f"even odds at {half}", color=GREY, va="top")
+    right.text(half + 2, 0.45, f"even odds at {half:.0f}", color=GREY, va="top")
     right.set(xlabel="count y", ylabel="P(foreground ∣ y)", xlim=(-0.5, len(y) - 0.5), ylim=(0, 1.03))
     finding(left, "Two heaps that share one dispersion")
     finding(right, "From surely background to surely foreground, without a step")
     return fig, (
         f"A mixture of two negative binomials of means {means[0]:g} and {means[1]:g}, background on "
-        f"{background.sum():.2f}. The probability of foreground passes one half at a count of {half}."
+        f"{background.sum():.2f}. The probability of foreground passes one half at a count of {half:.0f}."
     )
 
 
@@ -167,8 +167,8 @@ _BOXES = {  # name: (x, y, text, what it is)
     "background": (0.485, 0.53, "background(z, s)", "head"),
     "parts": (0.485, 0.18, "α(z, s) ≥ 1, π(z, s)", "head"),
     "beta": (0.69, 0.53, "log β ∼ q(log β∣z, s)", "draw"),
-    "prior": (0.69, 0.29, "c, d of p(log β∣s)", "parameter"),
-    "theta": (0.69, 0.73, "ℓ, θ", "parameter"),
+    "prior": (0.69, 0.33, "c, d of p(log β∣s)", "parameter"),
+    "theta": (0.69, 0.73, "θ", "parameter"),
     "phi": (0.69, 0.07, "φ", "parameter"),
     "x_out": (0.90, 0.86, "x ∼ NB(ℓρ, θ)", "data"),
     "y_out": (0.90, 0.30, "y ∼ π NB(β, φ)\n+ (1−π) NB(αβ, φ)", "data"),
@@ -396,6 +396,8 @@ def kinds_found(recall: Mapping[str, pd.DataFrame], sizes: Mapping[str, int], ti
 def by_kind(tables: Mapping[str, pd.DataFrame], title: str) -> tuple[Figure, str]:
     """Mean log(1 + count) of each antibody in each kind: measured in one run, imputed in another.
 
+    Kinds that are 1.6 times above the diagonal, or below it, are named at their dot, on the side away from it.
+
     Parameters
     ----------
     tables : who → (kinds, antibodies) mean log(1 + count); the first is on the horizontal axis.
@@ -407,7 +409,11 @@ def by_kind(tables: Mapping[str, pd.DataFrame], title: str) -> tuple[Figure, str
         ends = [min(x[marker].min(), y[marker].min()) - 0.2, max(x[marker].max(), y[marker].max()) + 0.2]
         ax.plot(ends, ends, color=GREY, lw=1, ls="--")
         for kind in in_order(x.index):
-            ax.plot(x.loc[kind, marker], y.loc[kind, marker], "o", color=colour_of(kind), ms=10, label=kind)
+            place = x.loc[kind, marker], y.loc[kind, marker]
+            ax.plot(*place, "o", color=colour_of(kind), ms=10, label=kind)
+            if abs(place[1] - place[0]) > np.log(1.6):
+                at, ha, va = ((-6, 6), "left", "bottom") if place[1] > place[0] else ((6, -6), "right", "top")
+                ax.annotate(kind, place, at, textcoords="offset points", ha=ha, va=va, fontsize=10)
         named = [tick for tick in TICKS if ends[0] <= np.log1p(tick) <= ends[1]]
         ax.set_xticks(np.log1p(named), [f"{tick:,}" for tick in named])
         ax.set_yticks(np.log1p(named), [f"{tick:,}" for tick in named])
