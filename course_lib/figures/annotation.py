@@ -53,18 +53,21 @@ _BOXES = {  # name: (x, y, text, what it is)
     "p_z": (0.925, 0.50, "p(z∣u, c)", "term"),
     "decoder": (0.565, 0.12, "decoder", "head"),
     "s": (0.315, 0.12, "s: one_hot(batch)", "data"),
-    "theta": (0.745, 0.27, "ℓ, θ", "parameter"),
+    "theta": (0.745, 0.27, "θ", "parameter"),
+    "library": (0.935, 0.29, "ℓ: total of x", "data"),
     "x_out": (0.855, 0.12, "x ∼ NB(ℓρ, θ)", "data"),
 }
 _EDGES: list[Edge] = [
     ("x_in", "z_encoder"), ("z_encoder", "z"), ("z", "classifier"), ("classifier", "c"), ("z", "u_encoder"),
     ("c", "u_encoder"), ("u_encoder", "u"), ("u", "u_decoder"), ("c", "u_decoder"), ("u_decoder", "p_z"),
     ("z", "decoder"), ("s", "decoder"), ("decoder", "x_out"), ("theta", "x_out"),
+    ("library", "x_out"),
 ]  # fmt: skip
 _SIDES: dict[Edge, Sides] = {
     ("z", "classifier"): ((0.5, 1), (0.5, 0)), ("c", "u_encoder"): ((0.25, 0), (0.5, 1)),
     ("c", "u_decoder"): ((1, 0.5), (0.5, 1)), ("z", "decoder"): ((0.7, 0), (0, 0.8)),
     ("theta", "x_out"): ((1, 0.5), (0.3, 1)),
+    ("library", "x_out"): ((0.5, 0), (0.8, 1)),
 }  # fmt: skip
 
 
@@ -78,7 +81,8 @@ def model_graph() -> tuple[Figure, str]:
     ax.text(0.012, 0.035, "blue: networks\norange: latent", fontsize=12.5, va="bottom", linespacing=1.4)
     return fig, (
         "scANVI as a graph. As in scVI: log1p(x), the z encoder, a draw of z from q(z∣x), and the decoder of z and the "
-        "batch s, which with ℓ and θ gives x ∼ NB(ℓρ, θ). New: the classifier of z weighs every label c, unless the "
+        "batch s, which with θ and ℓ, the total of x, gives x ∼ NB(ℓρ, θ). New: the classifier of z weighs every label c, "
+        "unless the "
         "label is known; the u encoder of z and c gives u; the u decoder of u and c gives p(z∣u, c), which scores z."
     )
 
