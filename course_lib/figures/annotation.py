@@ -82,7 +82,8 @@ def model_graph() -> tuple[Figure, str]:
     return fig, (
         "scANVI as a graph. As in scVI: log1p(x), the z encoder, a draw of z from q(z∣x), and the decoder of z and the "
         "batch s, which with θ and ℓ, the total of x, gives x ∼ NB(ℓρ, θ). New: the classifier of z weighs every label "
-        "c, unless the label is known; the u encoder of z and c gives u; the u decoder of u and c gives p(z∣u, c), which scores z."
+        "c, unless the label is known; the u encoder of z and c gives u; the u decoder of u and c gives p(z∣u, c), "
+        "which scores z."
     )
 
 
