@@ -154,6 +154,16 @@ def test_without_bubblewrap_the_command_says_what_to_do(tmp_path, monkeypatch, c
     assert not (tmp_path / "grades.csv").exists()
 
 
+def test_walls_that_do_not_stand_are_said_and_nothing_is_graded(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(shutil, "which", lambda name: "/bin/false")
+    monkeypatch.setattr(command, "read_sheet", lambda name: sheet())
+    send(tmp_path / "in", "a.ipynb", notebook())
+    line = ["grade", str(tmp_path / "in"), "--to", str(tmp_path / "grades.csv"), "--homework", "hw0_powers"]
+    assert command.main(line) == 1
+    assert "the process did not start: it ended Python." in capsys.readouterr().out
+    assert not (tmp_path / "grades.csv").exists()
+
+
 # A class
 
 

@@ -118,14 +118,6 @@ SOURCES = {
         "cite the paper",
         "origin": "PyPI scmidas 0.3.0, scmidas/data/quickstart_pbmc_mosaic.h5mu",
     },
-    "mosaic_protein": {
-        "citation": "As distributed with scmidas. Probably Hao et al. Integrated analysis of multimodal single-cell "
-        "data. Cell 184, 3573-3587 (2021): inferred from the names and the antibodies, not stated by the distributor",
-        "doi": "10.1016/j.cell.2021.04.048",
-        "terms": "public at NCBI GEO (GSE164378, if the attribution holds), on whose use NCBI places no restrictions; "
-        "cite the paper",
-        "origin": "PyPI scmidas 0.3.0, scmidas/data/quickstart_pbmc_mosaic.h5mu",
-    },
     "pbmc_pair": {
         "citation": "10x Genomics, 5k and 10k PBMCs from a healthy donor with cell surface proteins (v3 chemistry), "
         "as prepared for Gayoso et al. Joint probabilistic modeling of single-cell multi-omic data with totalVI. "
@@ -135,6 +127,7 @@ SOURCES = {
         "origin": "PyPI scvi-tools 1.5.1, tests/test_data/pbmc_5k_protein_v3.h5ad and pbmc_10k_protein_v3.h5ad",
     },
 }
+SOURCES["mosaic_protein"] = SOURCES["mosaic"]  # the other half of the same file
 
 
 class Origins:

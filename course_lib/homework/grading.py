@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from course_lib.homework import sandbox
-from course_lib.homework.sheet import Sheet, identity, of_question
+from course_lib.homework.sheet import Sheet
 from course_lib.homework.submission import NoNotebook, Step, lay_over, read_submission
 
 UNANSWERED = "not answered yet"
+EMPTY = "YOUR ANSWER HERE"  # what nbgrader leaves where an answer in words belongs
 START_SECONDS = 120  # a slow machine needs some to import torch
 
 
@@ -75,9 +76,7 @@ def grade_file(path: Path, sheet: Sheet, limits: Limits, *, walled: bool = True,
     for question in sheet.questions:
         if question.is_read:
             text = submission.texts.get(question.answer, "")
-            given = sheet.cells[question.answer].source
-            untouched = not text.strip() or text.strip() in ("YOUR ANSWER HERE", given.strip())
-            grade.points[question.answer] = 0 if untouched and text.strip() != given.strip() else None
+            grade.points[question.answer] = 0 if text.strip() in ("", EMPTY) else None
             grade.texts[question.answer] = text
             if grade.points[question.answer] == 0:
                 grade.messages[question.answer] = UNANSWERED
@@ -174,7 +173,7 @@ class Room:
         except Broken as broken:
             self.__exit__()
             said = self.first.decode(errors="replace").strip()[-500:]
-            raise RuntimeError(f"the sandbox did not start ({broken}). It said: {said or 'nothing'}") from None
+            raise sandbox.NoWalls(f"the process did not start: {broken} It said: {said or 'nothing'}") from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -255,8 +254,3 @@ class Room:
 
 
 _START = "from course_lib.homework.runner import main; main()"
-
-
-def question_of(sheet: Sheet, test: str) -> str:
-    """The question that a test belongs to."""
-    return of_question(identity(sheet.cells[test]))

@@ -32,8 +32,13 @@ def table(grades: Sequence[Grade], sheet: Sheet) -> str:
         for question in sheet.questions:
             earned = [grade.points.get(test) for test in question.points]
             row.append("" if None in earned else sum(value or 0 for value in earned))
-        unread = sum(sheet_points for name, sheet_points in _unread(grade, sheet).items())
-        row += [grade.total, sheet.total, unread, f"{grade.seconds:.0f}", plain(" ".join(grade.remarks))]
+        row += [
+            grade.total,
+            sheet.total,
+            sum(_unread(grade, sheet).values()),
+            f"{grade.seconds:.0f}",
+            plain(" ".join(grade.remarks)),
+        ]
         writer.writerow(row)
     return out.getvalue()
 

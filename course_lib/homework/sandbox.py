@@ -38,11 +38,11 @@ class NoWalls(RuntimeError):
 
 
 def walls() -> str:
-    """The path of bubblewrap, tried once.
+    """The path of bubblewrap.
 
     Raises
     ------
-    NoWalls : it is not there, or does not work here.
+    NoWalls : it is not there.
     """
     found = shutil.which("bwrap")
     if found is None:
