@@ -1,0 +1,81 @@
+"""The glossary: one plain file of terms, a page of them, and a link from where a lesson first uses each.
+
+``docs/glossary.toml`` says of each term its ``name``, other forms (``also``), what it ``means`` and the ``lesson`` that
+explains it. Notebooks stay as they are: links are set in the site's copies.
+"""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_lib.tooling.files import ROOT
+
+SOURCE = ROOT / "docs" / "glossary.toml"
+
+# What is no prose: fenced and inline code, mathematics, links and pictures, addresses, HTML tags, headings.
+NOT_PROSE = re.compile(
+    r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$|!?\[[^\]]*\]\([^)]*\)|https?://\S+|<[^>]*>|^#.*?$|^\|.*?$",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One word of the field."""
+
+    name: str
+    means: str
+    lesson: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Where the page has it."""
+        return "term-" + re.sub(r"\W+", "-", self.name.lower()).strip("-")
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The name or another form, as a whole word, in any case; in capitals if it is written so."""
+        forms = sorted((self.name, *self.also), key=len, reverse=True)
+        words = [re.escape(form) if form.isupper() else f"(?i:{re.escape(form)})" for form in forms]
+        return re.compile(rf"(?<![\w-])(?:{'|'.join(words)})(?![\w-])")
+
+
+def load_terms(path: Path = SOURCE) -> tuple[Term, ...]:
+    """All terms, by name."""
+    written = tomllib.loads(path.read_text(encoding="utf-8"))["term"]
+    terms = (Term(t["name"], t["means"], t["lesson"], tuple(t.get("also", ()))) for t in written)
+    return tuple(sorted(terms, key=lambda term: term.name.lower()))
+
+
+def page(terms: Sequence[Term], titles: dict[str, str]) -> str:
+    """The glossary as MyST Markdown. ``titles``: number of a lesson → its file's name."""
+    lines = ["# Glossary", "", "Each word links from where a lesson first uses it."]
+    for term in terms:
+        also = f" (also: {', '.join(term.also)})" if term.also else ""
+        where = f"[{term.lesson}](notebooks/{titles[term.lesson]}.ipynb)"
+        lines += ["", f"({term.anchor})=", f"**{term.name}**{also}", f": {term.means} Lesson {where}."]
+    return "\n".join(lines) + "\n"
+
+
+def link_first_uses(texts: Sequence[str], terms: Sequence[Term]) -> list[str]:
+    """The Markdown of one notebook's cells, in order, with a link where each term first stands in prose."""
+    linked = list(texts)
+    for term in terms:
+        for place, text in enumerate(linked):
+            found = _first_in_prose(text, term.pattern)
+            if found:
+                word = text[found.start() : found.end()]
+                linked[place] = f"{text[: found.start()]}[{word}](#{term.anchor}){text[found.end() :]}"
+                break
+    return linked
+
+
+def _first_in_prose(text: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    hidden = [match.span() for match in NOT_PROSE.finditer(text)]
+    for found in pattern.finditer(text):
+        if not any(start < found.end() and found.start() < end for start, end in hidden):
+            return found
+    return None
