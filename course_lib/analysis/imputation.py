@@ -7,7 +7,7 @@ y the count before dropout.
 ``estimate``           value                                                 answers
 =====================  ====================================================  ===========================================
 ``mean``               :math:`E_q[ℓρ]`                                       what would a new, undropped count be?
-``given_zero``         :math:`E_q[P(\text{dropout} ∣ 0)\,ℓρ]`                 what did dropout remove here? A negative
+``given_zero``         :math:`E_q[P(\text{dropout} ∣ 0)\,ℓρ]`                what did dropout remove here? A negative
                                                                              binomial says: nothing
 ``above_zero_mean``    :math:`E_q[y ∣ y > 0]`                                what was hidden, known to be above zero?
 ``above_zero_median``  the median of the same law                            the same, if an error costs its size

@@ -41,7 +41,7 @@ def symbols_table() -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table. What stands in it holds no |: the reader of the tables saw to that."""
+    """A Markdown table. What stands in it holds no ``|``: the reader of the tables saw to that."""
     lines = [head, [":--"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

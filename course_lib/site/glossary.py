@@ -1,7 +1,9 @@
 """The glossary: one plain file of terms, a page of them, and a link from where a lesson first uses each.
 
+    python -m course_lib.site.glossary        writes docs/glossary.md anew
+
 ``docs/glossary.toml`` says of each term its ``name``, other forms (``also``), what it ``means`` and the ``lesson`` that
-explains it. Notebooks stay as they are: links are set in the site's copies.
+explains it. Notebooks stay as they are: links are set while the site is made.
 """
 
 import re
@@ -10,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_lib.tooling.files import ROOT
+from course_lib.tooling.document import anchor
+from course_lib.tooling.files import NOTEBOOKS, ROOT
 
 SOURCE = ROOT / "docs" / "glossary.toml"
+PAGE = SOURCE.with_suffix(".md")
 
 # What is no prose: fenced and inline code, mathematics, links and pictures, addresses, HTML tags, headings.
 NOT_PROSE = re.compile(
@@ -31,11 +35,6 @@ class Term:
     also: tuple[str, ...] = ()
 
     @property
-    def anchor(self) -> str:
-        """Where the page has it."""
-        return "term-" + re.sub(r"\W+", "-", self.name.lower()).strip("-")
-
-    @property
     def pattern(self) -> re.Pattern[str]:
         """The name or another form, as a whole word, in any case; in capitals if it is written so."""
         forms = sorted((self.name, *self.also), key=len, reverse=True)
@@ -50,25 +49,28 @@ def load_terms(path: Path = SOURCE) -> tuple[Term, ...]:
     return tuple(sorted(terms, key=lambda term: term.name.lower()))
 
 
-def page(terms: Sequence[Term], titles: dict[str, str]) -> str:
-    """The glossary as MyST Markdown. ``titles``: number of a lesson → its file's name."""
-    lines = ["# Glossary", "", "Each word links from where a lesson first uses it."]
+def page(terms: Sequence[Term]) -> str:
+    """The glossary as Markdown, a heading for each term, so that every reader of Markdown can link to it."""
+    lines = ["# Glossary", "", "What the course means by a word, and the lesson that explains it."]
     for term in terms:
-        also = f" (also: {', '.join(term.also)})" if term.also else ""
-        where = f"[{term.lesson}](notebooks/{titles[term.lesson]}.ipynb)"
-        lines += ["", f"({term.anchor})=", f"**{term.name}**{also}", f": {term.means} Lesson {where}."]
+        also = f" Also: {', '.join(term.also)}." if term.also else ""
+        (lesson,) = (path.name for path in NOTEBOOKS.glob(f"{term.lesson}_*.ipynb"))
+        lines += ["", f"## {term.name}", "", f"{term.means}{also} [Lesson {term.lesson}](../notebooks/{lesson})"]
     return "\n".join(lines) + "\n"
 
 
-def link_first_uses(texts: Sequence[str], terms: Sequence[Term]) -> list[str]:
-    """The Markdown of one notebook's cells, in order, with a link where each term first stands in prose."""
+def link_first_uses(texts: Sequence[str], terms: Sequence[Term], to: str) -> list[str]:
+    """The Markdown of one notebook's cells, in order, with a link where each term first stands in prose.
+
+    ``to`` is the glossary's page as seen from the notebook.
+    """
     linked = list(texts)
     for term in terms:
         for place, text in enumerate(linked):
             found = _first_in_prose(text, term.pattern)
             if found:
                 word = text[found.start() : found.end()]
-                linked[place] = f"{text[: found.start()]}[{word}](#{term.anchor}){text[found.end() :]}"
+                linked[place] = f"{text[: found.start()]}[{word}]({to}#{anchor(term.name)}){text[found.end() :]}"
                 break
     return linked
 
@@ -79,3 +81,7 @@ def _first_in_prose(text: str, pattern: re.Pattern[str]) -> re.Match[str] | None
         if not any(start < found.end() and found.start() < end for start, end in hidden):
             return found
     return None
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(load_terms()), encoding="utf-8", newline="\n")
