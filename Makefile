@@ -24,7 +24,7 @@ WRITABLE = @[ -w . ] || { \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab course test quick env doctor lint format notebooks slides homework clean
+.PHONY: help lab course test quick env doctor lint format notebooks slides homework site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,9 @@ slides: $(COMPLETE)  ## the talk in each notebook as slides, in build/slides/
 homework: $(COMPLETE)  ## homework for students and for instructors, with a zip of each, in build/homework/
 	$(RUN) course_lib.homework make
 
+site: $(COMPLETE)  ## the course as a site: lessons, quizzes, homework, slides, guides, the library; in build/site/
+	$(RUN) course_lib.site
+
 clean:  ## remove build/ and the caches of the tools (the environment stays: rm -r .venv)
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -91,6 +94,6 @@ $(COMPLETE): pyproject.toml constraints.txt
 		echo "$(PYTHON) cannot make environments. On Debian and Ubuntu:  sudo apt install python3-venv"; exit 1; }; \
 	set -ex; \
 	$(RUN) pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch; \
-	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer,pyro,classroom,benchmark,browser]'; \
+	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer,pyro,classroom,benchmark,browser,site]'; \
 	$(RUN) pip check; \
 	pwd > $@

@@ -1,14 +1,21 @@
-"""Debian's Chromium, headless and without a network, for tests of pages and slides.
+"""Debian's Chromium, headless and without a network, for tests of pages, slides and the site.
 
 python tests/browser.py build/slides/03_vae_elbo.slides.html FOLDER     each slide as FOLDER/01.png, 02.png, …
 """
 
+import functools
+import http.server
+import importlib.util
+import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 WIDTH, HEIGHT = 1280, 720
 # Chromium as root needs --no-sandbox; the rest keeps it from looking for updates and from asking Google's hosts.
@@ -23,22 +30,46 @@ FLAGS = [
 ]
 
 
-class Opened:
-    """A file in the browser, and what went wrong in it since."""
+def missing(*packages: str) -> str:
+    """What these tests need and this machine has not; "" if nothing."""
+    if shutil.which("chromium") is None:
+        return "there is no chromium on this machine"
+    absent = [name for name in ("playwright", *packages) if importlib.util.find_spec(name) is None]
+    return f"not installed: {', '.join(absent)}; the extras browser and site bring it" if absent else ""
 
-    def __init__(self, page: Any, path: Path) -> None:
+
+def skip_if_missing(*packages: str) -> None:
+    """Skip with the reason, or fail with it where nothing may be missing."""
+    if reason := missing(*packages):
+        (pytest.fail if os.environ.get("COURSE_BROWSER") == "required" else pytest.skip)(reason)
+
+
+class Watched:
+    """A tab, and what went wrong in it since."""
+
+    def __init__(self, page: Any, *own: str) -> None:
+        """``own``: how addresses begin that are no request to another machine."""
         self.page = page
         self.errors: list[str] = []
-        self.foreign: list[str] = []  # requests that leave the files on this machine
+        self.foreign: list[str] = []
+        self.own = own[0]
+        self._mine = (*own, "data:", "blob:")
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._note(request.url))
-        page.goto(path.resolve().as_uri())
-        page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
 
     def _note(self, url: str) -> None:
-        if not url.startswith(("file:", "data:", "blob:")):
+        if not url.startswith(self._mine):
             self.foreign.append(url)
+
+
+class Opened(Watched):
+    """A page or a deck, opened as a file."""
+
+    def __init__(self, page: Any, path: Path) -> None:
+        super().__init__(page, "file:")
+        page.goto(path.resolve().as_uri())
+        page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
 
     def slides(self) -> Iterator[int]:
         """Turn to one slide after another."""
@@ -47,14 +78,29 @@ class Opened:
             yield index
 
 
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """A browser's window of 1280 × 720; what it opens is an `Opened`."""
+def served(folder: Path) -> Iterator[str]:
+    """The address under which this machine alone finds a folder."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@contextmanager
+def chromium(*, offline: bool = True) -> Iterator[Any]:
+    """A browser's window of 1280 × 720. Offline it opens files alone, and not what this machine serves."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
+        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=offline)
         context.set_default_timeout(300_000)  # milliseconds: a busy machine is no error, a hang is
         yield context
         browser.close()

@@ -1,15 +1,12 @@
 """Every deck and every page, opened in Chromium without a network: nothing overflows, every equation is typeset."""
 
-import importlib.util
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from browser import HEIGHT, WIDTH, Opened, chromium
+from browser import HEIGHT, WIDTH, Opened, chromium, skip_if_missing
 
 from course_lib.tooling import render, talk
 from course_lib.tooling.document import Document, without_fences
@@ -20,19 +17,9 @@ NOTEBOOKS = find_notebooks()
 DECKS = [path for path in NOTEBOOKS if '"talk":' in path.read_text(encoding="utf-8")]
 
 
-def missing() -> str:
-    """What a browser needs and this machine has not; "" if nothing."""
-    if shutil.which("chromium") is None:
-        return "there is no chromium on this machine"
-    if importlib.util.find_spec("playwright") is None:
-        return "playwright, of the extra browser, is not installed"
-    return ""
-
-
 @pytest.fixture(scope="module")
 def window() -> Iterator:
-    if missing():
-        (pytest.fail if os.environ.get("COURSE_BROWSER") == "required" else pytest.skip)(missing())
+    skip_if_missing()
     with chromium() as context:
         yield context
 

@@ -42,12 +42,15 @@ def test_doctor_judges_an_old_python_in_a_syntax_that_it_reads():
         ast.parse((ROOT / "course_lib" / name).read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
-EXTRA_PACKAGES = ("scvi-tools", "scikit-image", "pyro-ppl", "lightning", "nbgrader", "harmonypy", "scib-metrics")
+EXTRA_PACKAGES = (
+    "scvi-tools", "scikit-image", "pyro-ppl", "lightning", "nbgrader", "harmonypy", "scib-metrics", "myst-nb",
+    "sphinx-book-theme", "axe-playwright-python",
+)  # fmt: skip
 
 
 @pytest.fixture
 def peer_installed(monkeypatch):
-    """As if the extras `peer`, `pyro`, `classroom` and `benchmark` were here, whether or not they are."""
+    """As if the extras `peer`, `pyro`, `classroom`, `site` and `benchmark` were here, whether or not they are."""
     version, pins = importlib.metadata.version, environment.pinned_versions(ROOT)
     extras = {name: pins[name] for name in EXTRA_PACKAGES}
     monkeypatch.setattr(importlib.metadata, "version", lambda name: extras.get(name) or version(name))
@@ -85,6 +88,7 @@ def test_doctor_only_notes_a_missing_package_that_nothing_but_the_tests_need(pee
         ("scikit-image", "notebook 09 and comparisons need it"),
         ("pyro-ppl", "notebook 12 needs it"),
         ("nbgrader", "`make homework` needs it"),
+        ("sphinx-book-theme", "`make site` needs it"),
         ("scib-metrics", "only comparisons need it"),
     ],
 )

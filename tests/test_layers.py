@@ -13,6 +13,8 @@ from course_lib.tooling.files import ROOT
 PEER_OF_MODULE = {  # who brings it: the extra may be absent
     "scvi": "scvi-tools", "harmonypy": "harmonypy", "scib_metrics": "scib-metrics",
     "pyro": "pyro-ppl", "lightning": "lightning", "nbgrader": "nbgrader",
+    "sphinx": "sphinx", "myst_nb": "myst-nb", "sphinx_book_theme": "sphinx-book-theme",
+    "axe_playwright_python": "axe-playwright-python",
 }  # fmt: skip
 
 
@@ -32,6 +34,7 @@ LAYERS = [
     {"tooling"},
     {"sources"},
     {"homework"},
+    {"site"},
     {"experiments"},
 ]
 FORBIDDEN = {("training", "models"), ("analysis", "models")}
@@ -120,7 +123,7 @@ def test_no_module_imports_itself_by_a_detour():
 def test_what_the_library_and_its_tests_import_is_declared():
     owners = importlib.metadata.packages_distributions()
     in_every_environment = {"pip"}
-    needed = ["peer", "benchmark", "pyro", "classroom"]  # by whom: next test
+    needed = ["peer", "benchmark", "pyro", "classroom", "site"]  # by whom: next test
     extras = {"course_lib": needed, "tests": environment.all_extras(ROOT)}
     for folder, allowed_extras in extras.items():
         declared = {canonicalize_name(r.name) for r in environment.declared_requirements(ROOT, *allowed_extras)}
@@ -147,7 +150,7 @@ def test_only_experiments_and_tests_import_other_programs_and_only_inside_functi
         top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
         if any(name.split(".")[0] in PEER_OF_MODULE for name in imported_names(top, "")):
             at_the_top.add(path.name)
-    assert importing == {"course_lib/experiments", "course_lib/homework", "course_lib/programs", "tests"}
+    assert importing == {"course_lib/experiments", "course_lib/homework", "course_lib/programs", "course_lib/site", "tests"}
     assert at_the_top == set()
 
 

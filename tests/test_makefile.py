@@ -58,14 +58,14 @@ def test_modules_that_the_makefile_runs_exist():
 
 
 @pytest.mark.parametrize(
-    "target", ["lab", "course", "test", "quick", "notebooks", "lint", "format", "slides", "homework", "doctor"]
+    "target", ["lab", "course", "test", "quick", "notebooks", "lint", "format", "slides", "homework", "site", "doctor"]
 )
 def test_each_target_makes_the_environment_first_and_torch_first_within_it(target, tmp_path):
     plan = make("-n", target, f"VENV={tmp_path}/env", "TORCH_INDEX=https://index.example/cpu").stdout
     steps = [
         plan.find(f"-m venv --clear {tmp_path}/env"),
         plan.find("--extra-index-url https://index.example/cpu -c constraints.txt torch"),
-        plan.find("-e '.[test,peer,pyro,classroom,benchmark,browser]'"),
+        plan.find("-e '.[test,peer,pyro,classroom,benchmark,browser,site]'"),
         plan.find(f"pwd > {tmp_path}/env/.complete"),
     ]
     assert -1 not in steps

@@ -239,6 +239,13 @@ def test_the_prediction_has_a_slide_of_its_own_kind(rendered):
     assert re.findall(r'<section class="(\w*)"', rendered) == ["opening", "predict", "figure", "", ""]
 
 
+def test_a_link_to_a_notebook_leaves_its_words_and_a_link_elsewhere_stays():
+    words = "See [the channel](appendix/channel.ipynb), [03](03_vae_elbo.ipynb#The-bound) and [a](https://a.org/b.ipynb)."
+    deck = render.slides(nbformat.v4.new_notebook(cells=[markdown("Said.", {"slide": words})]), "09_name")
+    assert "See the channel, 03 and <a" in deck
+    assert "https://a.org/b.ipynb" in deck
+
+
 def test_nothing_is_loaded_from_elsewhere(rendered):
     addresses = re.findall(r"""(?:src|href)=["']([^"']+)""", rendered)
     assert addresses

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_lib.site", description=__doc__.split("\n")[0])
     parser.add_argument("--to", type=Path, default=ROOT / "build" / "site", metavar="FOLDER")
     options = parser.parse_args(arguments)
-    work = ROOT / "build" / "site-work"
+    work = options.to.with_name(f"{options.to.name}-work")
     try:
         if work.exists():
             shutil.rmtree(work)

@@ -16,8 +16,8 @@ def anchor(heading: str) -> str:
 FORMULA_IN_ANCHOR = re.compile(r"(\]\([^()#\s]+#[^()$\s]*)\$[^$\s]*\$")
 
 
-def link_words(app: Any, page: str, source: list[str]) -> None:
-    """In a lesson or an appendix, lead from the first use of each word of the field to the glossary."""
+def prepare_notebook(app: Any, page: str, source: list[str]) -> None:
+    """In a lesson or an appendix: links to the glossary from first uses, and figures keep their alternative text."""
     if not page.startswith("notebooks/"):
         return
     notebook = json.loads(FORMULA_IN_ANCHOR.sub(r"\1", source[0]))  # MyST leaves formulas out of anchors
@@ -26,6 +26,11 @@ def link_words(app: Any, page: str, source: list[str]) -> None:
     linked = link_first_uses(["".join(cell["source"]) for cell in prose], load_terms(), to)
     for cell, text in zip(prose, linked, strict=True):
         cell["source"] = text
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            alt = output.get("metadata", {}).get("image/png", {}).get("alt")
+            if alt:  # MyST-NB reads it from the cell alone
+                cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
     source[0] = json.dumps(notebook)
 
 
@@ -37,6 +42,6 @@ def read_docstring(app: Any, what: str, name: str, item: Any, options: Any, line
 
 def setup(app: Any) -> dict[str, bool]:
     """Sphinx's way in."""
-    app.connect("source-read", link_words)
+    app.connect("source-read", prepare_notebook)
     app.connect("autodoc-process-docstring", read_docstring)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -80,6 +80,7 @@ def check_dependencies(root: Path = ROOT) -> list[Finding]:
         ("peer", "notebook 09 and comparisons need it"),
         ("pyro", "notebook 12 needs it"),
         ("classroom", "`make homework` needs it"),
+        ("site", "`make site` needs it"),
         ("benchmark", "only comparisons need it"),
     ):
         who |= dict.fromkeys((r.name for r in declared_requirements(root, extra)), needs)  # `needed` never comes to it

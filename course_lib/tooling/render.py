@@ -22,6 +22,7 @@ from course_lib.tooling.assets import MATHJAX, REVEAL, copy_assets
 from course_lib.tooling.document import figures
 from course_lib.tooling.files import ROOT, each, name_of, read, run_command
 
+LINK_TO_NOTEBOOK = re.compile(r'<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"]+\.ipynb(?:[#?][^"]*)?"[^>]*>(.*?)</a>')
 TEMPLATES = Path(__file__).parent / "templates"
 NOTEBOOK_LINK = re.compile(r'(<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"#?]+)\.ipynb(?=["#])')
 
@@ -73,8 +74,12 @@ def _headed(words: str) -> dict[str, str]:
 
 
 def _html(markdown: str) -> str:
-    """Markdown as a page has it, formulas left to MathJax, headings without a link to themselves."""
-    return str(MarkdownWithMath(IPythonRenderer(escape=False, exclude_anchor_links=True)).render(markdown))
+    """Markdown as a page has it, formulas left to MathJax, headings without a link to themselves.
+
+    Of a link to a notebook the words stay: no notebook lies beside a deck, and nobody clicks on a projector.
+    """
+    html = MarkdownWithMath(IPythonRenderer(escape=False, exclude_anchor_links=True)).render(markdown)
+    return LINK_TO_NOTEBOOK.sub(r"\1", str(html))
 
 
 def write_page(notebook: NotebookNode, name: str, folder: Path) -> Path:

@@ -19,6 +19,7 @@ mathjax_path = "assets/mathjax/tex-svg-full.js"  # the one file that needs no ot
 autodoc_typehints = "none"  # shapes and units are in the docstrings
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
+add_module_names = False
 default_role = "py:obj"
 
 html_theme = "sphinx_book_theme"
@@ -26,12 +27,16 @@ html_title = project
 html_static_path = ["static"]
 html_extra_path = ["beside"]
 html_css_files = ["course.css"]
+html_js_files = ["course.js"]
 html_show_sphinx = False
+html_favicon = "static/favicon.svg"
+html_context = {"default_mode": "auto"}  # as the reader's system: light or dark
 repository = os.environ.get("COURSE_REPOSITORY", "")  # its address on GitHub, if the site is made there
 html_theme_options = {
     "show_toc_level": 2,
     "use_download_button": True,
     "home_page_in_toc": True,
+    "navbar_persistent": [],  # one field for searching is enough
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }

@@ -1,0 +1,98 @@
+"""What the site is made from: docstrings as they are written here, notebooks with links and alternative texts, rooms."""
+
+import inspect
+import json
+
+import docutils.core
+import pytest
+
+from course_lib.probability import bounds
+from course_lib.site import __main__ as command
+from course_lib.site.docstrings import as_rst
+from course_lib.site.extension import anchor, prepare_notebook
+from course_lib.site.gather import rooms
+
+
+def html(lines: list[str]) -> str:
+    """Docutils' own reading, which must have nothing to complain of."""
+    parts = docutils.core.publish_parts("\n".join(as_rst(lines)), writer="html5", settings_overrides={"halt_level": 2})
+    return str(parts["body"])
+
+
+def test_entries_are_named_even_where_several_share_a_line():
+    body = html(
+        ["What it does.", "", "Parameters", "----------", "x : (N, G), counts.   theta, pi : (G,),", "    > 0.", "", "Returns",
+         "-------", "(N,) in nats."]
+    )  # fmt: skip
+    assert body.count("<dt>") == 2
+    assert "<dt><code" in body
+    assert "<dd>(N, G), counts.</dd>" in body.replace("<p>", "").replace("</p>", "")
+    assert "&gt; 0." in body
+    assert body.index("Parameters") < body.index("counts") < body.index("Returns") < body.index("in nats")
+
+
+def test_a_sentence_with_a_colon_is_no_entry():
+    body = html(["Raises", "------", "ValueError : too wide. A name: that is one too.", "", "Source: A paper, 2014."])
+    assert body.count("<dt>") == 1
+    assert body.index("too wide") < body.index("Source: A paper") and "<dd>" in body
+    assert "A name: that is one too." in body
+
+
+def test_what_is_to_be_typed_is_a_literal_block():
+    body = html(["A command:", "", "    python -m course_lib.site [--to FOLDER]", "", "And on."])
+    assert "<pre" in body
+    assert "[--to FOLDER]" in body
+    assert "<p>And on.</p>" in body
+
+
+def test_a_formula_stays_one():
+    lines = ["It is", "", ".. math:: a", "", "    b", "", "Parameters", "----------", "x : one."]
+    assert "::" not in as_rst(lines)[3:5]
+    assert as_rst(inspect.getdoc(bounds.iwae).split("\n")).count("") > 0
+
+
+def test_a_notebook_is_linked_to_the_glossary_and_its_figures_keep_their_words():
+    picture = {"data": {"image/png": "…"}, "metadata": {"image/png": {"alt": "Two hills."}}, "output_type": "display_data"}
+    cells = [
+        {"cell_type": "markdown", "source": ["The ELBO ", "is a bound.\n"], "metadata": {}},
+        {"cell_type": "code", "source": "draw()  # the ELBO", "metadata": {}, "outputs": [picture]},
+        {"cell_type": "markdown", "source": "[there](00_counts.ipynb#One,-$x_{ng}$) and here", "metadata": {}},
+    ]  # fmt: skip
+    source = [json.dumps({"cells": cells})]
+    prepare_notebook(None, "notebooks/appendix/some", source)
+    words, code, link = json.loads(source[0])["cells"]
+    assert words["source"] == "The [ELBO](../../docs/glossary.md#ELBO) is a bound.\n"
+    assert code["source"] == "draw()  # the ELBO"
+    assert code["metadata"] == {"mystnb": {"image": {"alt": "Two hills."}}}
+    assert "](00_counts.ipynb#One,-)" in link["source"]
+    untouched = [json.dumps({"cells": cells})]
+    prepare_notebook(None, "homework/hw1", untouched)
+    assert untouched == [json.dumps({"cells": cells})]
+
+
+def test_anchors_are_those_of_jupyter():
+    assert anchor("The bound, in four lines") == "The-bound,-in-four-lines"
+
+
+def test_every_module_has_its_room():
+    found = rooms()
+    assert found["course_lib.models"] == sorted(found["course_lib.models"])
+    assert "course_lib.tooling.rules" in found["course_lib.tooling"]
+    assert found["course_lib.networks"] == ["course_lib.networks"]
+    assert not any(name.endswith("__main__") for modules in found.values() for name in modules)
+
+
+def test_without_its_packages_the_command_says_what_to_install(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "gather", lambda folder: folder)
+    monkeypatch.setitem(__import__("sys").modules, "sphinx_book_theme", None)
+    assert command.main(["--to", str(tmp_path / "site")]) == 1
+    assert "pip install -e '.[site]'" in capsys.readouterr().out
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_warning_is_an_error(status, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(command, "gather", lambda folder: folder)
+    monkeypatch.setattr(command, "build", lambda source, to: status)
+    assert command.main(["--to", str(tmp_path / "site")]) == status
+    assert ("mend them" in capsys.readouterr().out) is bool(status)
