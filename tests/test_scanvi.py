@@ -9,6 +9,7 @@ import scipy.special
 import scipy.stats
 import torch
 from anndata import AnnData
+from devices import DEVICES
 from sklearn.linear_model import LogisticRegression
 from small import three_types
 from torch import Tensor, nn
@@ -397,6 +398,17 @@ def test_the_classifier_starts_at_the_logistic_regression_of_labels_on_z(names, 
     known = data.obs["label"].notna().to_numpy()
     other = LogisticRegression(max_iter=5_000).fit(z[known], data.obs["label"].to_numpy()[known].astype(str))
     np.testing.assert_allclose(predict(model, cells, soft=True), other.predict_proba(z), atol=1e-3)
+
+
+@pytest.mark.parametrize("cells_on", DEVICES)
+@pytest.mark.parametrize("model_on", DEVICES)
+def test_the_classifier_starts_wherever_model_and_cells_lie(model_on, cells_on):
+    cells = some_cells([0, 1, 2, 0, 1])
+    here, there = a_model(cells), a_model(cells).to(model_on)
+    start_at_regression(here, cells)
+    start_at_regression(there, cells.to(cells_on))
+    assert there.classifier.weight.device.type == model_on
+    torch.testing.assert_close(there.classifier.weight.cpu(), here.classifier.weight, rtol=1e-3, atol=1e-4)
 
 
 def test_frequencies_are_the_labels_shares_among_the_labelled_cells():

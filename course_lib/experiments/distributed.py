@@ -29,8 +29,8 @@ On several machines each starts one command, and Lightning finds out from its su
         -m course_lib.experiments.distributed --devices 8 --nodes 2 --cells FILE --checkpoints FOLDER
     … --accelerator gpu
 
-Tested: torchrun, as two "machines" of one process each that were the same one. Untested: several machines, SLURM, GPUs
-(one process for each, gradients over NCCL, BatchNorm synchronised).
+Tested: torchrun, as two "machines" of one process each that were the same one; one GPU. Untested: several machines,
+SLURM, several GPUs (one process for each, gradients over NCCL, BatchNorm synchronised).
 
 Axes: N cells, G genes.
 """

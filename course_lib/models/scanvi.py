@@ -285,7 +285,8 @@ def start_at_regression(model: SCANVI, cells: CellTable) -> None:
     known = label >= 0
     if len(model.labels) == 1:
         return  # nothing to tell apart
-    parts = cells.subset(known).parts(1_000)
+    where = model.classifier.weight.device
+    parts = (part.to(where) for part in cells.subset(known).parts(1_000))
     with evaluating(model):
         z = torch.cat([model.encode(part.x, part.batch).mean for part in parts])  # (n, L)
     found = LogisticRegression(max_iter=5_000).fit(z.cpu().numpy(), label[known].cpu().numpy())
