@@ -150,7 +150,13 @@ def test_only_experiments_and_tests_import_other_programs_and_only_inside_functi
         top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
         if any(name.split(".")[0] in PEER_OF_MODULE for name in imported_names(top, "")):
             at_the_top.add(path.name)
-    assert importing == {"course_lib/experiments", "course_lib/homework", "course_lib/programs", "course_lib/site", "tests"}
+    assert importing == {
+        "course_lib/experiments",
+        "course_lib/homework",
+        "course_lib/programs",
+        "course_lib/site",
+        "tests",
+    }
     assert at_the_top == set()
 
 

@@ -52,7 +52,11 @@ def test_a_formula_stays_one():
 
 
 def test_a_notebook_is_linked_to_the_glossary_and_its_figures_keep_their_words():
-    picture = {"data": {"image/png": "…"}, "metadata": {"image/png": {"alt": "Two hills."}}, "output_type": "display_data"}
+    picture = {
+        "data": {"image/png": "…"},
+        "metadata": {"image/png": {"alt": "Two hills."}},
+        "output_type": "display_data",
+    }
     cells = [
         {"cell_type": "markdown", "source": ["The ELBO ", "is a bound.\n"], "metadata": {}},
         {"cell_type": "code", "source": "draw()  # the ELBO", "metadata": {}, "outputs": [picture]},

@@ -240,7 +240,9 @@ def test_the_prediction_has_a_slide_of_its_own_kind(rendered):
 
 
 def test_a_link_to_a_notebook_leaves_its_words_and_a_link_elsewhere_stays():
-    words = "See [the channel](appendix/channel.ipynb), [03](03_vae_elbo.ipynb#The-bound) and [a](https://a.org/b.ipynb)."
+    words = (
+        "See [the channel](appendix/channel.ipynb), [03](03_vae_elbo.ipynb#The-bound) and [a](https://a.org/b.ipynb)."
+    )
     deck = render.slides(nbformat.v4.new_notebook(cells=[markdown("Said.", {"slide": words})]), "09_name")
     assert "See the channel, 03 and <a" in deck
     assert "https://a.org/b.ipynb" in deck
