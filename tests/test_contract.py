@@ -227,7 +227,7 @@ def test_a_decoder_of_z_alone_gives_the_reconstruction_the_bound_and_posteriors_
     bound = bound_by_quadrature(model, CELLS, Grid(-8.0, 8.0, 2001))
     torch.testing.assert_close(bound.log_evidence, bound.elbo + bound.gap)
     assert (bound.gap > 0).all()
-    # The same number by importance sampling: tight with many draws, but for single cells whose weights have a heavy tail.
+    # The same number by importance sampling: tight with many draws, but for cells whose weights have a heavy tail.
     by_sampling = torch.from_numpy(get_marginal_ll(model, CELLS, 20_000))
     assert (by_sampling - bound.log_evidence).abs().median() < 0.02
     own = fit_local_posteriors(model, CELLS, steps=50)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from course_lib.tooling.files import find_notebooks, read
 from course_lib.site.glossary import PAGE, Term, link_first_uses, load_terms, page
+from course_lib.tooling.files import find_notebooks, read
 
 NB = Term("negative binomial", "A Poisson whose rate varies.", "05", ("NB",))
 ELBO = Term("ELBO", "A bound.", "03")

@@ -13,7 +13,7 @@ from course_lib.tooling.files import ROOT
 PEER_OF_MODULE = {  # who brings it: the extra may be absent
     "scvi": "scvi-tools", "harmonypy": "harmonypy", "scib_metrics": "scib-metrics",
     "pyro": "pyro-ppl", "lightning": "lightning", "nbgrader": "nbgrader",
-    "sphinx": "sphinx", "myst_nb": "myst-nb", "sphinx_book_theme": "sphinx-book-theme",
+    "sphinx": "sphinx", "docutils": "docutils", "myst_nb": "myst-nb", "sphinx_book_theme": "sphinx-book-theme",
     "axe_playwright_python": "axe-playwright-python",
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ import os
 
 project = "From autoencoders to scVI"
 author = "The course authors"
-copyright = "the course authors; text and figures CC BY 4.0, code BSD 3-Clause"  # noqa: A001
+copyright = "the course authors; text and figures CC BY 4.0, code BSD 3-Clause"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx.ext.mathjax", "course_lib.site.extension"]
 exclude_patterns = ["static", "beside"]
 
