@@ -10,7 +10,8 @@ exclude_patterns = ["static", "beside"]
 
 nb_execution_mode = "off"  # the committed outputs are the page
 nb_render_markdown_format = "myst"
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "linkify"]
+myst_linkify_fuzzy_links = False  # addresses with their https:// alone
 myst_dmath_double_inline = True
 myst_heading_anchors = 4
 myst_heading_slug_func = "course_lib.site.extension.anchor"
