@@ -2,14 +2,18 @@
 
 import inspect
 import json
+import shutil
+import sys
 
 import pytest
 
 from course_lib.probability import bounds
 from course_lib.site import __main__ as command
+from course_lib.site import gather
 from course_lib.site.docstrings import as_rst
 from course_lib.site.extension import anchor, prepare_notebook
-from course_lib.site.gather import rooms
+from course_lib.tooling.assets import MATHJAX, copy_assets
+from course_lib.tooling.files import ROOT
 
 
 def html(lines: list[str]) -> str:
@@ -78,16 +82,39 @@ def test_anchors_are_those_of_jupyter():
 
 
 def test_every_module_has_its_room():
-    found = rooms()
+    found = gather.rooms()
     assert found["course_lib.models"] == sorted(found["course_lib.models"])
     assert "course_lib.tooling.rules" in found["course_lib.tooling"]
     assert found["course_lib.networks"] == ["course_lib.networks"]
     assert not any(name.endswith("__main__") for modules in found.values() for name in modules)
 
 
+def test_homework_is_published_without_solutions_and_hidden_tests(tmp_path, monkeypatch):
+    pytest.importorskip("nbgrader", reason="nbgrader, of the extra classroom, is not installed")
+    monkeypatch.setattr(gather, "sheet_names", lambda: ["hw1_autoencoders"])
+    gather._homework(tmp_path / "homework")
+    text = (tmp_path / "homework" / "hw1_autoencoders.ipynb").read_text(encoding="utf-8")
+    assert "NotImplementedError" in text
+    assert "BEGIN SOLUTION" not in text
+    assert "BEGIN HIDDEN" not in text
+
+
+@pytest.mark.slow
+def test_a_page_with_a_dead_link_fails(tmp_path):
+    pytest.importorskip("sphinx_book_theme", reason="the extra site is not installed")
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "docs" / "site", source)
+    copy_assets(MATHJAX, source / "static")
+    (source / "beside").mkdir()
+    (source / "index.md").write_text("# A book\n\nSee [there](nowhere.md).\n", encoding="utf-8")
+    assert command.build(source, tmp_path / "site") == 1
+    (source / "index.md").write_text("# A book\n\nSee [here](#A-book), $x$.\n", encoding="utf-8")
+    assert command.build(source, tmp_path / "site") == 0
+
+
 def test_without_its_packages_the_command_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(command, "gather", lambda folder: folder)
-    monkeypatch.setitem(__import__("sys").modules, "sphinx_book_theme", None)
+    monkeypatch.setitem(sys.modules, "sphinx_book_theme", None)
     assert command.main(["--to", str(tmp_path / "site")]) == 1
     assert "pip install -e '.[site]'" in capsys.readouterr().out
     assert not (tmp_path / "site").exists()
