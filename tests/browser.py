@@ -94,13 +94,13 @@ def served(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def chromium(*, offline: bool = True) -> Iterator[Any]:
-    """A browser's window of 1280 × 720. Offline it opens files alone, and not what this machine serves."""
+def chromium(height: int = HEIGHT, offline: bool = True) -> Iterator[Any]:
+    """A browser's window of 1280 × 720 pixels, or higher. Offline it opens files alone, and not what this machine serves."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=offline)
+        context = browser.new_context(viewport={"width": WIDTH, "height": height}, offline=offline)
         context.set_default_timeout(300_000)  # milliseconds: a busy machine is no error, a hang is
         yield context
         browser.close()

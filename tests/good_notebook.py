@@ -77,7 +77,10 @@ check("two halves make one", 2 * 0.5 == 1)
 
 </details>"""
 
-SUMMARY = "## Summary\n\n1. One.\n2. Two.\n3. Three.\n4. Four.\n5. Five."
+NAME = "09_scvi_tools"  # whose quiz the summary links to
+SUMMARY = (
+    f"## Summary\n\n1. One.\n2. Two.\n3. Three.\n4. Four.\n5. Five.\n\n[The quiz](../docs/quizzes/{NAME}.md) asks."
+)
 REFERENCES = (
     "## References\n\n- Lopez et al. (2018). Nature Methods 15, 1053–1058. https://doi.org/10.1038/s41592-018-0229-2"
 )

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from browser import HEIGHT, WIDTH, Opened, chromium, skip_if_missing
 
+from course_lib.quiz import QUIZZES
 from course_lib.tooling import render, talk
 from course_lib.tooling.document import Document, without_fences
 from course_lib.tooling.files import find_notebooks, read
@@ -99,6 +100,12 @@ def test_a_page_fits_the_window_and_is_typeset(path, build, window):
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= WIDTH
     typeset = opened.page.evaluate("document.querySelectorAll('.jp-RenderedMarkdown mjx-container').length")
     assert typeset == sum(map(formulas, [*(text for _, text in document.markdown), *written(document)]))
+    if not document.is_appendix:  # to its quiz, as a reader goes there
+        opened.page.click(f"a[href$='quizzes/{path.stem}.html']")
+        opened.page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+        quiz = (QUIZZES / f"{path.stem}.md").read_text(encoding="utf-8")
+        assert opened.page.evaluate("document.querySelectorAll('details').length") == quiz.count("<details>") > 0
+        assert faults_of_any(opened) == []
     opened.page.close()
 
 

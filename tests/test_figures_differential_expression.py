@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import legend, lines, points, words
+from drawn import legend, lines, points, title, words
 from matplotlib.colors import to_rgb
 
 from course_lib.figures import differential_expression as draw
@@ -38,12 +38,37 @@ def test_growing_groups_draws_one_line_per_way_and_every_size():
     assert "one: 0.00 to 0.90" in alt
 
 
+def fdr_table():
+    table = de_table([0.1, -2.0, 1.0], [0.4, 1.0, 0.9], [False, True, True])  # not in the order of p
+    return table.rename(columns={"called": "is_de_fdr_0.06"})
+
+
 def test_running_fdr_draws_risks_and_their_running_mean():
-    fig, alt = draw.running_fdr(np.array([0.6, 1.0, 0.9]), n_called=2, target=0.06)
-    drawn = {label: line.get_ydata() for label, line in lines(fig.axes[0]).items()}
-    np.testing.assert_allclose(drawn["1 − p of this gene"], [0, 0.1, 0.4])
-    np.testing.assert_allclose(drawn["mean of 1 − p so far"], [0, 0.05, 0.5 / 3])
-    assert "after 2 genes, the last of which has 1 − p = 0.10" in alt
+    fig, alt = draw.running_fdr(fdr_table(), delta=0.5, target=0.06)
+    drawn = {label: line.get_ydata() for label, line in lines(fig.axes[1]).items()}
+    np.testing.assert_allclose(drawn["1 − p of this gene"], [0, 0.1, 0.6])
+    np.testing.assert_allclose(drawn["mean of 1 − p so far"], [0, 0.05, 0.7 / 3])
+    assert (
+        "2 genes are called, 0 of them with p ≤ ½; expected share of false calls 0.050, 1 − p of the last 0.10" in alt
+    )
+
+
+def test_running_fdr_shows_which_genes_are_called_beside_delta():
+    table = fdr_table()
+    fig, alt = draw.running_fdr(table, delta=0.5, target=0.06)
+    left = fig.axes[0]
+    grey, blue = points(left)
+    np.testing.assert_array_equal(grey, [[0.1, 0.4]])
+    np.testing.assert_array_equal(blue, [[-2.0, 1.0], [1.0, 0.9]])
+    band = left.patches[0]
+    assert (band.get_x(), band.get_width()) == (-0.5, 1.0)  # ∣LFC∣ up to δ
+    assert "a change beyond δ = 0.5, target 0.06" in alt
+    fillers = table.assign(**{"is_de_fdr_0.06": True})
+    fig, alt = draw.running_fdr(fillers, delta=0.5, target=0.06)
+    assert title(fig.axes[0]) == "3 called (blue), 1 at p ≤ ½"
+    assert "expected share of false calls 0.233" in alt
+    none = table.assign(**{"is_de_fdr_0.06": False})
+    assert "none is called" in draw.running_fdr(none, delta=0.5, target=0.06)[1]
 
 
 def test_softmax_moves_says_where_the_untouched_genes_stand():

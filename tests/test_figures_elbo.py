@@ -93,6 +93,19 @@ def test_every_public_function_is_tested_here():
     assert {name for name in public if not name.startswith("_")} == set(DRAWN) | graphs
 
 
+def test_a_bar_reaches_from_the_elbo_to_the_evidence_and_a_bad_q_moves_no_other():
+    hills = {"left": gaussian(-1.6, 0.2), "yours": gaussian(3, 0.1), "the posterior": TWO_HILLS}
+    drawn = {}
+    for worst in (-5.5, -152.0):
+        fig, alt = draw.bound_of_each_q(Z, TWO_HILLS, hills, [-3.25, worst, -2.0], -2.0)
+        right = fig.axes[1]
+        bars = [list(line.get_xdata()) for line in right.get_lines() if len(line.get_xdata()) == 2]
+        assert bars[:3] == [[-3.25, -2.0], [worst, -2.0], [-2.0, -2.0]]
+        drawn[worst] = right.get_xlim()
+    assert "yours 150.00" in alt
+    assert drawn == {-5.5: pytest.approx((-6.2, -1.75)), -152.0: pytest.approx((-8.2, -1.75))}
+
+
 def test_the_gap_that_is_filled_in_is_the_one_between_the_curves():
     fig, _ = DRAWN["training_watched"]()
     upper, lower = fig.axes

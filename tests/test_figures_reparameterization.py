@@ -129,33 +129,52 @@ def test_latent_spaces_stand_side_by_side_with_the_accuracy_of_each():
     assert "PCA 0.911, VAE 0.875" in alt
 
 
-def test_the_aggregate_posterior_is_ordered_by_bits_and_drawn_over_the_prior():
+def panels(fig) -> dict:
+    return {ax.get_label(): ax for ax in fig.axes}
+
+
+def traversed(draws, bits, kinds, z=None, decoded=None):
+    z = np.zeros(draws.shape[1]) if z is None else z
+    return draw.traversal(draws, bits, kinds, z, decoded or {"LYZ": 1.0})
+
+
+def test_the_codes_are_drawn_in_the_two_dimensions_of_most_bits_and_the_star_where_it_stands():
     draws, bits = RNG.normal(size=(3, 3)), np.array([0.5, 2.0, 1.25])
-    fig, alt = draw.aggregate_posterior(draws, bits, KINDS)
-    left, right = fig.axes
-    assert words(left.get_yticklabels()) == ["$z_{2}$", "$z_{3}$", "$z_{1}$"]
-    assert words(left.texts) == ["2.0 bits", "1.2 bits", "0.5 bits"]
-    np.testing.assert_array_equal(points(right)[0], draws[[2, 0, 1]][:, [1, 2]])
-    grid, prior = left.get_lines()[0].get_data()
-    np.testing.assert_allclose(prior, 1.5 * scipy.stats.norm.pdf(grid))
+    fig, alt = traversed(draws, bits, KINDS, np.array([9.0, -0.5, 1.5]), {"CD79A": 2.7, "LYZ": 0.75})
+    plane, bars = panels(fig)["map"], panels(fig)["bars"]
+    np.testing.assert_array_equal(points(plane)[0], draws[[2, 0, 1]][:, [1, 2]])
+    (star,) = [line for line in plane.get_lines() if line.get_marker() == "*"]
+    assert (*star.get_xdata(), *star.get_ydata()) == (-0.5, 1.5)
+    assert [bar.get_width() for bar in bars.patches] == [2.7, 0.75]
+    assert "At z2 = -0.5, z3 = 1.5 the decoder gives CD79A 2.7, LYZ 0.8" in alt
     assert "carry 0.5 to 2.0 bits, 3.8 in all" in alt
 
 
+def test_the_nearest_code_is_found_in_all_dimensions():
+    draws = np.vstack([np.eye(4), 2 * np.eye(4), 3 * np.eye(4)])  # neighbours one apart, along each axis
+    kinds, z = np.repeat(["B cells"], 12), np.array([0.0, 0, 0, 7])
+    fig, alt = traversed(draws, np.array([2.0, 1, 0.5, 0.5]), kinds, z)  # on the map the star is among the codes
+    assert title(panels(fig)["bars"]) == "No cell lives at the star: the nearest code is 4.0 away"
+    assert "4.0 away, nine codes in ten have one within 1.0" in alt
+    near, _ = traversed(draws, np.array([2.0, 1, 0.5, 0.5]), kinds, np.array([0.0, 0, 0, 2.5]))
+    assert title(panels(near)["bars"]) == "Cells live at the star: the nearest code is 0.5 away"
+
+
 def test_histograms_of_codes_have_the_priors_scale():
-    draws = RNG.normal(size=(40_000, 2))
-    fig, _ = draw.aggregate_posterior(draws, np.ones(2), np.repeat(["B cells"], 40_000))
-    values, edges, baseline = fig.axes[0].patches[0].get_data()
-    middles = (edges[1:] + edges[:-1]) / 2
-    np.testing.assert_allclose(values - baseline, 1.5 * scipy.stats.norm.pdf(middles), atol=0.05)  # 5 s.e.
+    fig, _ = traversed(RNG.normal(size=(40_000, 2)), np.ones(2), np.repeat(["B cells"], 40_000))
+    for side in ("top", "side"):
+        values, edges, _ = panels(fig)[side].patches[0].get_data()
+        middles = (edges[1:] + edges[:-1]) / 2
+        np.testing.assert_allclose(values, scipy.stats.norm.pdf(middles), atol=0.035)  # 5 s.e.
 
 
 def test_a_prior_that_is_filled_has_no_hole_and_half_a_prior_has_one_of_half():
     draws, kinds = RNG.normal(size=(40_000, 2)), np.repeat(["B cells"], 40_000)
-    full, _ = draw.aggregate_posterior(draws, np.array([2.0, 1.0]), kinds)
-    assert title(full.axes[1]) == "Together: 0% of the prior is nearly empty (by chance: 0%)"
+    full, _ = traversed(draws, np.array([2.0, 1.0]), kinds)
+    assert title(panels(full)["top"]) == "Together: 0% of the prior nearly empty (by chance: 0%)"
     folded = np.stack([np.abs(draws[:, 0]), draws[:, 1]], axis=1)
-    half, alt = draw.aggregate_posterior(folded, np.array([2.0, 1.0]), kinds)
-    assert title(half.axes[1]) == "Together: 50% of the prior is nearly empty (by chance: 0%)"
+    half, alt = traversed(folded, np.array([2.0, 1.0]), kinds)
+    assert title(panels(half)["top"]) == "Together: 50% of the prior nearly empty (by chance: 0%)"
     assert "50% of the prior's mass" in alt
-    few, _ = draw.aggregate_posterior(draws[:200], np.array([2.0, 1.0]), kinds[:200])
-    assert "(by chance: 0%)" not in title(few.axes[1])  # few codes leave gaps wherever they are drawn
+    few, _ = traversed(draws[:200], np.array([2.0, 1.0]), kinds[:200])
+    assert "(by chance: 0%)" not in title(panels(few)["top"])  # few codes leave gaps wherever they are drawn

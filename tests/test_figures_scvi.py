@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 from drawn import lines, title, untidy, words
 
 from course_lib.figures import scvi as draw
@@ -12,16 +11,6 @@ RNG = np.random.default_rng(0)
 
 def dots(ax, marker="o"):
     return [list(line.get_xdata()) for line in ax.get_lines() if line.get_marker() == marker]
-
-
-def test_the_zinbs_zeros_are_drawn_in_two_parts_that_add_up():
-    nb, zinb = np.array([0.2, 0.8]), np.array([0.44, 0.56])
-    fig, alt = draw.zero_inflation(nb, zinb, pi=0.3, mu=5.0)
-    *bars, put_in = fig.axes[1].patches
-    assert [bar.get_height() for bar in bars] == [0.44, 0.56]
-    assert put_in.get_y() + put_in.get_height() == pytest.approx(0.44)  # (1−π)·0.2 + π
-    assert "mean (1−π)μ = 3.5" in words(fig.axes[1].texts)
-    assert "0.30 put in and 0.14" in alt
 
 
 def test_the_posterior_of_a_dropout_names_each_line():

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 from drawn import legend, lines, points, title, untidy, words
 
@@ -21,15 +20,6 @@ def test_logged_shares_draw_each_library_size_and_tell_the_value_at_one_in_ten_t
     np.testing.assert_array_equal(lines(fig.axes[0])["ℓ = 500"].get_ydata(), shares * 1e4)
     assert "1.00 at ℓ = 500" in alt
     assert "log(1 + 10⁴ρ) is 0.70" in alt
-
-
-def test_gamma_poisson_tells_the_gap_between_simulation_and_integral():
-    x, p = np.arange(4), np.array([0.4, 0.3, 0.2, 0.1])
-    fig, alt = draw.gamma_poisson(x, p, x, p + 0.01, p, p[::-1])
-    right = fig.axes[1]
-    assert [bar.get_height() for bar in right.patches] == pytest.approx(p + 0.01)
-    assert "largest gap 0.0100" in alt
-    assert "probability 0.400, under the Poisson of the same mean 0.100" in alt
 
 
 def test_loss_terms_have_a_panel_each_and_mark_the_epoch_kept():

@@ -30,7 +30,7 @@ LAYERS = [
     {"analysis"},
     {"programs"},
     {"figures"},
-    {"notebook", "quiz"},
+    {"notebook", "quiz", "sliders"},
     {"tooling"},
     {"sources"},
     {"homework"},

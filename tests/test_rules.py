@@ -11,6 +11,7 @@ from good_notebook import (
     CHECKS,
     FIGURE,
     GOOD,
+    NAME,
     QUESTION,
     SOURCE,
     code,
@@ -43,7 +44,7 @@ from course_lib.tooling.rules.sitting import reading
 
 
 def test_the_good_notebook_keeps_every_rule_and_its_answers_run():
-    assert rules.examine(Document("good", GOOD), answers=True) == []
+    assert rules.examine(Document(NAME, GOOD), answers=True) == []
 
 
 ERROR = nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
@@ -96,7 +97,9 @@ BREACHES = [
     (rules.links_lead_somewhere, say("See [there](02_gone.ipynb)."), "no such notebook"),
     (rules.links_lead_somewhere, say("See [there](02_geneex.ipynb#The-end)."), "no heading there"),
     (rules.links_lead_somewhere, say("See [below](#The-end)."), "no heading there"),
-    (rules.links_lead_somewhere, say("See [the terms](../data/README.md)."), "only notebooks"),
+    (rules.links_lead_somewhere, say("See [the terms](../data/README.md)."), "only notebooks and quizzes"),
+    (rules.links_lead_somewhere, say("See [the quiz](../docs/quizzes/99_gone.md)."), "no such quiz"),
+    (rules.links_lead_somewhere, say("See [the quiz](../docs/quizzes/03_vae_elbo.md#top)."), "only notebooks"),
     (rules.links_lead_somewhere, say("See [a][(b)] and [the same](../02_geneex.ipynb)."), "no such notebook"),
     (rules.links_lead_somewhere, output(written("| [there](02_gone.ipynb) |")), "no such notebook"),
     (rules.links_lead_somewhere, code("table = read('../data/results/gone.csv')"), "opens '../data/results/gone.csv'"),
@@ -135,6 +138,13 @@ BREACHES = [
         "without https://doi.org",
     ),
     (rules.ending, swap("- Lopez", "Lopez"), "lists nothing"),
+    (rules.quiz_linked, swap("[The quiz](../docs/quizzes/09_scvi_tools.md)", "The quiz"), "no link to its quiz"),
+    (
+        rules.quiz_linked,
+        swap("quizzes/09_scvi_tools.md", "quizzes/03_vae_elbo.md"),
+        "](../docs/quizzes/09_scvi_tools.md)",
+    ),
+    (rules.quiz_linked, swap("asks.", "asks, [it](../docs/quizzes/09_scvi_tools.md)."), "or several"),
     (rules.normalised, kernel, "metadata"),
     (rules.normalised, timings, "metadata differ"),
     (rules.no_trace_of_machine, stream("stdout", "/home/me/course/data.h5ad"), "/home/me"),
@@ -152,7 +162,7 @@ BREACHES = [
 def test_a_breach_is_found(rule, breach, word):
     nb = copy.deepcopy(GOOD)
     breach(nb)
-    messages = [str(finding) for finding in rule(Document("bad", nb))]
+    messages = [str(finding) for finding in rule(Document(NAME, nb))]
     assert any(word in message for message in messages), messages
 
 
@@ -183,10 +193,11 @@ def test_a_link_that_leads_somewhere_is_no_breach(sentence):
 
 def test_links_and_paths_are_followed_from_the_notebooks_own_folder():
     nb = copy.deepcopy(GOOD)
+    swap("../docs/quizzes", "../../docs/quizzes")(nb)
     say("See [there](../02_geneex.ipynb#Exercises).")(nb)
     code("table = read('../../data/results/batches.csv')")(nb)
     assert rules.links_lead_somewhere(Document("deep", nb, APPENDIX)) == []
-    assert len(rules.links_lead_somewhere(Document("flat", nb))) == 2
+    assert len(rules.links_lead_somewhere(Document("flat", nb))) == 3
 
 
 def test_a_notebook_may_import_what_an_extra_brings_if_it_says_how_to_install_that():
@@ -226,7 +237,7 @@ def appendix():
 def test_an_appendix_need_not_ask_nor_exercise_and_a_lesson_must():
     assert rules.examine(Document("appendix/page", appendix(), APPENDIX)) == []
     broken = {finding.rule for finding in rules.examine(Document("09_page", appendix()))}
-    assert broken == {"opening", "predictions", "usual mistakes", "build it", "ending"}
+    assert broken == {"opening", "predictions", "usual mistakes", "build it", "ending", "quiz"}
 
 
 @pytest.mark.parametrize(
@@ -306,10 +317,13 @@ def test_the_command_names_each_breach_and_fails(tmp_path, capsys):
 
 
 def test_the_command_passes_a_good_notebook(tmp_path, capsys):
-    path = tmp_path / "good.ipynb"
+    path, quiz = tmp_path / "notebooks" / f"{NAME}.ipynb", tmp_path / "docs" / "quizzes" / f"{NAME}.md"
+    for place in (path, quiz):
+        place.parent.mkdir(parents=True)
+    quiz.touch()
     nbformat.write(GOOD, path)
     assert rules.main([str(path)]) == 0
-    assert capsys.readouterr().out == "good.ipynb: 0 findings\n"
+    assert capsys.readouterr().out == f"{NAME}.ipynb: 0 findings\n"
 
 
 def test_reading_counts_what_there_is_to_read():

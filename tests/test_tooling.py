@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 
+from course_lib.quiz import QUIZZES
 from course_lib.tooling import execute, files, normalise, render
 from course_lib.tooling.answers import run_answers
 from course_lib.tooling.document import Document, alts_in, anchor, figures
@@ -343,6 +344,18 @@ def test_links_between_notebooks_become_links_between_pages_and_others_stay():
     assert [link for link in links if link in expected] == ["#A", *expected]  # the heading's own anchor comes first
     assert "../05_x.html#%CF%81" in links
     assert "e.ipynb</code>" in render.page(nb, "09")
+
+
+def test_a_page_brings_its_quiz_along_to_where_its_link_leads(tmp_path):
+    nb = notebook("1")
+    nb.cells[0].source = "# A\n\n[the quiz](../docs/quizzes/03_vae_elbo.md)"
+    page = render.write_page(nb, "03_vae_elbo", tmp_path / "pages")
+    (link,) = re.findall(r'href="([^"]*quizzes[^"]*)"', page.read_text(encoding="utf-8"))
+    quiz = (page.parent / link).resolve()
+    assert quiz == tmp_path / "docs" / "quizzes" / "03_vae_elbo.html"
+    written = (QUIZZES / "03_vae_elbo.md").read_text(encoding="utf-8")
+    assert quiz.read_text(encoding="utf-8").count("<summary>") == written.count("<summary>") > 20
+    assert (quiz.parent / "assets" / "mathjax" / "tex-svg-full.js").is_file()
 
 
 @pytest.mark.slow

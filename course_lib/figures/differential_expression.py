@@ -63,26 +63,43 @@ def growing_groups(shares: pd.DataFrame) -> tuple[Figure, str]:
     )
 
 
-def running_fdr(proba: NDArray, n_called: int, target: float) -> tuple[Figure, str]:
-    """1 − p in rising order and its running mean, (G,), and where the mean reaches the target."""
-    risk = np.sort(1 - proba)
-    mean = np.cumsum(risk) / np.arange(1, len(risk) + 1)
-    fig, ax = plt.subplots()
+def running_fdr(table: pd.DataFrame, delta: float, target: float) -> tuple[Figure, str]:
+    """Left: which genes are called, LFC against p. Right: 1 − p in rising order, its running mean, and the target.
+
+    Parameters
+    ----------
+    table : one row per gene, ``lfc_mean``, ``proba_de`` = p(∣LFC∣ > δ) and the call, ``is_de_fdr_<target>``.
+    delta : δ, log₂.   target : the posterior expected FDR that is asked for.
+    """
+    lfc, called = table["lfc_mean"].to_numpy(), table[f"is_de_fdr_{target}"].to_numpy(dtype=bool)
+    risk = np.sort(1 - table["proba_de"].to_numpy())
+    mean, n_called = np.cumsum(risk) / np.arange(1, len(risk) + 1), int(called.sum())
+    fillers = int((called & (table["proba_de"] <= 0.5)).sum())
+    fig, (left, right) = plt.subplots(1, 2, figsize=(12.6, 4.8), width_ratios=(1, 1.2))
+    left.axvspan(-delta, delta, color="#e4e4e4", lw=0, zorder=0)
+    for mask, colour in ((~called, NOT_CALLED), (called, CALLED)):
+        left.scatter(lfc[mask], table["proba_de"][mask], s=12, color=colour, alpha=0.6, rasterized=True)
+    reach = 1.05 * float(np.abs(lfc).max())
+    left.set(xlim=(-reach, reach), xlabel="posterior mean of the LFC, log₂", ylabel="p(∣LFC∣ > δ)", ylim=(-0.04, 1.12))
+    left.text(0, 1.05, f"∣LFC∣ ≤ δ = {delta:g}", ha="center", va="bottom", fontsize=12)
+    finding(left, f"{n_called:,} called (blue), {fillers:,} at p ≤ ½")
     rank = np.arange(1, len(risk) + 1)
-    ax.plot(rank, risk, color=COLOUR["reference"], lw=1.6, label="1 − p of this gene")
-    ax.plot(rank, mean, color=COLOUR["model"], label="mean of 1 − p so far")
-    ax.axhline(target, color=COLOUR["truth"], lw=1, ls="--")
-    ax.text(len(risk), target, f"target {target:g}", va="bottom", ha="right")
-    ax.axvline(n_called, color=COLOUR["highlight"], lw=1.5)
-    ax.text(n_called + 0.01 * len(risk), 0.93, f"{n_called:,} genes called", color=COLOUR["highlight"], va="top")
-    ax.set(xlabel="genes, most probable first", ylabel="probability", ylim=(-0.02, 1.02))
-    finding(ax, "Call genes while the mean risk is affordable")
-    label_lines(ax)
-    last = risk[n_called - 1] if n_called else float("nan")
-    return fig, (
-        f"1 − p of {len(risk):,} genes in rising order and its running mean; the mean passes {target:g} after "
-        f"{n_called:,} genes, the last of which has 1 − p = {last:.2f}."
-    )
+    right.plot(rank, risk, color=COLOUR["reference"], lw=1.6, label="1 − p of this gene")
+    right.plot(rank, mean, color=COLOUR["model"], label="mean of 1 − p so far")
+    right.axhline(target, color=COLOUR["truth"], lw=1, ls="--")
+    right.text(len(risk), target, f"target {target:g}", va="bottom", ha="right")
+    right.axvline(n_called, color=COLOUR["highlight"], lw=1.5)
+    late = n_called > 0.7 * len(risk)
+    right.text(n_called + (-0.01 if late else 0.01) * len(risk), 0.93, f"{n_called:,} genes called",
+               color=COLOUR["highlight"], va="top", ha="right" if late else "left")  # fmt: skip
+    right.set(xlabel="genes, most probable first", ylabel="probability", ylim=(-0.02, 1.02))
+    finding(right, "Call genes while the mean risk is affordable")
+    label_lines(right)
+    told = "none is called" if not n_called else (
+        f"{n_called:,} genes are called, {fillers:,} of them with p ≤ ½; expected share of false calls "
+        f"{mean[n_called - 1]:.3f}, 1 − p of the last {risk[n_called - 1]:.2f}"
+    )  # fmt: skip
+    return fig, f"{len(risk):,} genes, a change beyond δ = {delta:g}, target {target:g}: {told}."
 
 
 def softmax_moves(lfc: Mapping[str, NDArray], changed: Mapping[str, NDArray], delta: float) -> tuple[Figure, str]:

@@ -79,8 +79,9 @@ def bound_of_each_q(
     Parameters
     ----------
     z, posterior : (K,).   q : name → (K,) density.   elbo : one value for each q, in nats.   log_px : nats.
+        The panel holds four to six nats: a longer bar leaves it on the left, and the others stay as they are.
     """
-    z = np.asarray(z)
+    z, lowest = np.asarray(z), min(max(min(elbo), log_px - 6), log_px - 4)
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(1.1, 1))
     left.fill_between(z, np.asarray(posterior), color=COLOUR["highlight"], alpha=0.3)
     left.text(-0.25, 1.0, "posterior\np(z∣x)", color=COLOUR["highlight"], weight="bold", ha="center")
@@ -93,10 +94,10 @@ def bound_of_each_q(
         right.plot([value, log_px], [row, row], color=palette[name], lw=9, alpha=0.35, solid_capstyle="butt")
         right.plot(value, row, "o", color=palette[name], ms=10)
         text = f"{name}: KL = {abs(log_px - value):.2f}"
-        right.text(min(elbo) - 0.1, row - 0.3, text, color=palette[name], weight="bold")
+        right.text(lowest - 0.1, row - 0.3, text, color=palette[name], weight="bold")
     right.axvline(log_px, color=COLOUR["truth"])
     right.set(yticks=[], ylim=(len(q) - 0.6, -0.85), xlabel="nats; the dot is the ELBO, the line is log p(x)")
-    right.set_xlim(min(elbo) - 0.2, log_px + 0.25)
+    right.set_xlim(lowest - 0.2, log_px + 0.25)
     right.spines["left"].set_visible(False)
     finding(right, "ELBO + KL ends at log p(x) for each of them")
     alt = (

@@ -4,10 +4,12 @@ Axes: N cells, G genes, L latent dimensions.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import scipy.spatial
 import scipy.stats
 from matplotlib import patheffects
 from matplotlib.axes import Axes
@@ -208,49 +210,72 @@ def latent_spaces(
     )
 
 
-def aggregate_posterior(draws: np.ndarray, bits: np.ndarray, kinds: np.ndarray) -> tuple[Figure, str]:
-    """Codes of all cells over the prior: each dimension by itself, and the two that carry most together.
+def traversal(
+    draws: np.ndarray, bits: np.ndarray, kinds: np.ndarray, z: np.ndarray, decoded: Mapping[str, float]
+) -> tuple[Figure, str]:
+    """Codes of all cells over the prior, in the two dimensions that carry most, and what is decoded at one place.
+
+    The margins show each of the two dimensions alone, the map both together.
 
     Parameters
     ----------
     draws : (N, L), one z ~ q(z∣x) for each cell.   bits : (L,), mean over cells of what each dimension carries.
-    kinds : (N,) names.
+    kinds : (N,) names.   z : (L,), the place, drawn as a star.   decoded : gene → mean of p(x∣z) there.
     """
-    order = np.argsort(-bits)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11.6, 5.4), width_ratios=(1.1, 1))
-    grid = np.linspace(-3.6, 3.6, 200)
-    edges = np.linspace(-3.6, 3.6, 37)
-    for row, dim in enumerate(order):
-        share, _ = np.histogram(draws[:, dim], edges)
-        density = share / (len(draws) * np.diff(edges))
-        left.stairs(1.5 * density - row, edges, baseline=-row, fill=True, color=COLOUR["model"], alpha=0.55)
-        left.plot(grid, 1.5 * scipy.stats.norm.pdf(grid) - row, color=COLOUR["truth"], lw=1.3)
-        left.text(3.7, 0.22 - row, f"{bits[dim]:.1f} bits", va="center", ha="left", fontsize=12)
-    left.set_yticks([-row for row in range(len(order))], [f"$z_{{{dim + 1}}}$" for dim in order])
-    left.set(xlabel="value of z; line: prior N(0, 1)", xlim=(-3.6, 3.6), ylim=(-len(order) + 0.8, 1.15))
-    left.spines["left"].set_visible(False)
-    left.tick_params(axis="y", length=0)
-    spreads = draws.std(axis=0)
-    finding(left, f"Alone: sd {spreads.min():.2f} to {spreads.max():.2f} (prior: 1)")
-    first, second = order[:2]
-    scatter_kinds(right, draws[:, [first, second]], kinds, size=5)
+    pair = np.argsort(-bits)[:2]
+    fig, panels = plt.subplot_mosaic(
+        [["top", ".", "bars"], ["map", "side", "bars"]],
+        figsize=(13, 5.8), width_ratios=(5, 0.8, 4.6), height_ratios=(0.8, 5),
+    )  # fmt: skip
+    plane, bars = panels["map"], panels["bars"]
+    scatter_kinds(plane, draws[:, pair], kinds, size=5)
     angle = np.linspace(0, 2 * np.pi, 200)
     for radius in (1, 2, 3):  # the prior's standard deviations
-        right.plot(radius * np.cos(angle), radius * np.sin(angle), color=COLOUR["truth"], lw=1.2, ls=":")
-    right.set(
-        xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), aspect="equal", xlabel=f"$z_{{{first + 1}}}$; rings: prior, 1 to 3 sd"
-    )
-    right.set_ylabel(f"$z_{{{second + 1}}}$")
-    hole = _nearly_empty(draws[:, [first, second]])
+        plane.plot(radius * np.cos(angle), radius * np.sin(angle), color=COLOUR["truth"], lw=1.2, ls=":")
+    plane.plot(*z[pair], "*", ms=22, mfc="white", mec=COLOUR["truth"], mew=1.8)
+    first, second = (f"$z_{{{dim + 1}}}$" for dim in pair)
+    plane.set(xlim=(-3.6, 3.6), ylim=(-3.6, 3.6), xlabel=f"{first}; rings: prior, 1 to 3 sd", ylabel=second)
+    _margin(panels["top"], draws[:, pair[0]], "vertical")
+    _margin(panels["side"], draws[:, pair[1]], "horizontal")
+    hole = _nearly_empty(draws[:, pair])
     chance = _nearly_empty(np.random.default_rng(0).standard_normal((len(draws), 2)))  # as many draws from the prior
-    finding(right, f"Together: {hole:.0%} of the prior is nearly empty (by chance: {chance:.0%})")
-    key_of_kinds(right, kinds)
+    finding(panels["top"], f"Together: {hole:.0%} of the prior nearly empty (by chance: {chance:.0%})")
+    nearest = float(np.sqrt(np.square(draws - z).sum(1)).min())
+    usual = _between_neighbours(draws)
+    bars.barh([*decoded], [*decoded.values()], color=COLOUR["model"])
+    bars.invert_yaxis()
+    bars.axvline(0, color=COLOUR["truth"], lw=1)
+    bars.set(xlim=(-2, 8), xlabel="decoded at the star: mean of p(x∣z),\nlog1p of counts per 10,000")
+    where = "Cells live at the star" if nearest <= usual else "No cell lives at the star"
+    finding(bars, f"{where}: the nearest code is {nearest:.1f} away")
+    bars.text(1.04, 0.02, f"nine codes in ten\nhave another\nwithin {usual:.1f}", transform=bars.transAxes, fontsize=12)
+    key_of_kinds(bars, kinds)
+    spreads, at = draws.std(axis=0), ", ".join(f"z{dim + 1} = {z[dim]:g}" for dim in pair)
     return fig, (
-        f"Codes of {len(draws):,} cells, one draw each, over the prior. Alone the {len(order)} dimensions have "
-        f"standard deviations {spreads.min():.2f} to {spreads.max():.2f} and carry {bits.min():.1f} to "
-        f"{bits.max():.1f} bits, {bits.sum():.1f} in all. In the two that carry most, {hole:.0%} of the "
-        f"prior's mass has less than a quarter of the codes that it should; with as many draws from it, {chance:.0%}."
+        f"At {at} the decoder gives {', '.join(f'{gene} {value:.1f}' for gene, value in decoded.items())}; the nearest "
+        f"code is {nearest:.1f} away, nine codes in ten have one within {usual:.1f}. Map of {len(draws):,} codes, one "
+        f"draw each, over the prior: in the two dimensions that carry most, {hole:.0%} of the prior's mass has less "
+        f"than a quarter of the codes that it should; with as many draws from it, {chance:.0%}. Alone the {len(bits)} "
+        f"dimensions have standard deviations {spreads.min():.2f} to {spreads.max():.2f} and carry {bits.min():.1f} to "
+        f"{bits.max():.1f} bits, {bits.sum():.1f} in all."
     )
+
+
+def _margin(ax: Axes, values: np.ndarray, orientation: Literal["vertical", "horizontal"]) -> None:
+    """One dimension alone, its histogram as a density over the prior's."""
+    edges, grid = np.linspace(-3.6, 3.6, 37), np.linspace(-3.6, 3.6, 200)
+    density = np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
+    ax.stairs(density, edges, orientation=orientation, fill=True, color=COLOUR["model"], alpha=0.55)
+    line = grid, scipy.stats.norm.pdf(grid)
+    ax.plot(*(line if orientation == "vertical" else line[::-1]), color=COLOUR["truth"], lw=1.3)
+    (ax.set_xlim if orientation == "vertical" else ax.set_ylim)(-3.6, 3.6)
+    ax.set_axis_off()
+
+
+def _between_neighbours(codes: np.ndarray, n_asked: int = 400) -> float:
+    """The distance within which nine in ten of the first codes have another one."""
+    near = scipy.spatial.cKDTree(codes).query(codes[:n_asked], k=2)[0]  # the nearest is the code itself
+    return float(np.quantile(near[:, 1], 0.9))
 
 
 def _nearly_empty(points: np.ndarray) -> float:

@@ -21,36 +21,6 @@ Array = NDArray[np.floating]
 LARGE_THETA = 3  # above, an NB is hard to tell from a Poisson
 
 
-def zero_inflation(nb: Array, zinb: Array, pi: float, mu: float) -> tuple[Figure, str]:
-    """The probabilities of the counts 0 … K − 1 under NB and ZINB; the ZINB's zeros in their two parts.  (K,) each."""
-    counts = np.arange(len(nb))
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True)
-    left.bar(counts, nb, color=COLOUR["reference"])
-    right.bar(counts, zinb, color=COLOUR["model"])
-    right.bar([0], [pi], bottom=[(1 - pi) * nb[0]], color=COLOUR["highlight"])
-    own = (1 - pi) * nb[0]
-    for text, y, height, colour in (
-        ("put in by π", own + 0.6 * pi, 0.80 * zinb[0], COLOUR["highlight"]),
-        ("the NB's own zeros", 0.5 * own, 0.55 * zinb[0], COLOUR["model"]),
-    ):
-        right.annotate(
-            text, (0.45, y), (0.45 * len(nb), height), color=colour, va="center", weight="bold",
-            arrowprops={"arrowstyle": "-", "color": COLOUR["truth"], "lw": 1.2},
-        )  # fmt: skip
-    for ax, mean, name in ((left, mu, "μ"), (right, (1 - pi) * mu, "(1−π)μ")):
-        ax.axvline(mean, color=COLOUR["truth"], lw=1.5, ls="--")
-        ax.text(mean + 0.15, 0.97, f"mean {name} = {mean:g}", transform=ax.get_xaxis_transform(), va="top")
-        ax.set(xlabel="count of one gene in one cell", ylim=(0, 1.35 * zinb[0]))
-    left.set_ylabel("probability")
-    finding(left, "NB")
-    finding(right, f"ZINB, π = {pi:g}: more zeros and a lower mean")
-    return fig, (
-        f"Probabilities of a count under the NB, mean {mu:g}, and the ZINB with π = {pi:g}, mean {(1 - pi) * mu:g}. "
-        f"Zeros: {nb[0]:.2f} under the NB; {zinb[0]:.2f} under the ZINB, of which {pi:.2f} put in and "
-        f"{(1 - pi) * nb[0]:.2f} the NB's own."
-    )
-
-
 def dropout_posterior(mu: Array, curves: Mapping[str, Array]) -> tuple[Figure, str]:
     """P(put in by π, given a zero) against the mean of the NB, one line for each π.  (K,) each."""
     fig, ax = plt.subplots(figsize=(9.5, 4.6))

@@ -41,29 +41,6 @@ def logged_shares(shares: np.ndarray, expected: Mapping[int, np.ndarray], target
     )
 
 
-def gamma_poisson(
-    rates: np.ndarray, density: np.ndarray, x: np.ndarray, simulated: np.ndarray, integral: np.ndarray,
-    poisson: np.ndarray,
-) -> tuple[Figure, str]:  # fmt: skip
-    """Left: the Gamma density of the rate w. Right: the counts that follow, simulated, integrated, and one Poisson."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), width_ratios=(1, 1.35))
-    left.fill_between(rates, density, color=COLOUR["model"], alpha=0.25)
-    left.plot(rates, density, color=COLOUR["model"])
-    left.set(xlabel="rate w of one cell", ylabel="density", ylim=(0, None))
-    finding(left, "The rate varies: w ~ Gamma")
-    right.bar(x, simulated, color=GREY, alpha=0.45, width=0.8, label="simulated: w, then x")
-    right.plot(x, integral, "o", color=COLOUR["model"], label="integral over w = NB")
-    right.plot(x, poisson, "_", color=COLOUR["other"], ms=11, mew=2.5, label="Poisson of the same mean")
-    right.set(xlabel="count x", ylabel="probability")
-    right.legend(loc="upper right")
-    finding(right, "so counts spread wider than a Poisson's")
-    return fig, (
-        f"Left: Gamma density of the rate. Right: probabilities of counts 0 to {x[-1]}; simulated bars and the "
-        f"integral agree, largest gap {np.abs(simulated - integral).max():.4f}; a zero has probability "
-        f"{integral[0]:.3f}, under the Poisson of the same mean {poisson[0]:.3f}."
-    )
-
-
 def bursts(
     trace: Trace, promoter: tuple[float, float, float], simulated: np.ndarray, exact: np.ndarray, limit: np.ndarray
 ) -> tuple[Figure, str]:

@@ -90,6 +90,12 @@ def show(fig: Figure, alt: str) -> None:
     The text stands in the output's metadata as ``{"image/png": {"alt": …}}``, from where our page and slide templates
     write it into the ``<img>``, and as the output's plain text. The bytes depend on the figure only: no date in them.
     """
+    data, metadata = as_output(fig, alt)
+    display(data, metadata=metadata, raw=True)
+
+
+def as_output(fig: Figure, alt: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `show` displays, as data and metadata of an output, and close the figure."""
     text = " ".join(alt.split())
     if len(text) < SHORTEST_ALT:
         raise ValueError(
@@ -101,11 +107,7 @@ def show(fig: Figure, alt: str) -> None:
     plt.close(fig)  # or the inline backend draws it a second time
     colours = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)  # a third of the bytes
     colours.save(picture, format="png", optimize=True)
-    display(
-        {"image/png": picture.getvalue(), "text/plain": f"Figure: {text}"},
-        metadata={"image/png": {"alt": text}},
-        raw=True,
-    )
+    return {"image/png": picture.getvalue(), "text/plain": f"Figure: {text}"}, {"image/png": {"alt": text}}
 
 
 def finding(ax: Axes, sentence: str) -> None:

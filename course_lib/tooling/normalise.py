@@ -39,7 +39,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = nbformat.from_dict({k: cell.metadata[k] for k in CELL_METADATA if cell.metadata.get(k)})
         cell.pop("attachments", None)
         if cell.cell_type == "code":
-            cell.outputs = [_normalise_output(output, cell) for output in _join_streams(cell.outputs)]
+            kept = [output for output in _join_streams(cell.outputs) if not _is_widget_alone(output)]
+            cell.outputs = [_normalise_output(output, cell) for output in kept]
     return nb
 
 
@@ -55,6 +56,13 @@ def _join_streams(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:
         if output.output_type == "stream":
             output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text.replace("\r\n", "\n"))
     return [output for output in joined if output.output_type != "stream" or output.text]
+
+
+def _is_widget_alone(output: NotebookNode) -> bool:
+    """Sliders say nothing without a kernel: the figure that they move is an output of its own."""
+    data = output.get("data", {})
+    alive = {mime for mime in data if mime.startswith("application/vnd.jupyter.widget")}
+    return bool(alive) and not any(content for mime, content in data.items() if mime not in alive)
 
 
 def _normalise_output(output: NotebookNode, cell: NotebookNode) -> NotebookNode:

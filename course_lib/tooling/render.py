@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
 from course_lib.console import say
+from course_lib.quiz import QUIZZES
 from course_lib.tooling import talk
 from course_lib.tooling.assets import MATHJAX, REVEAL, copy_assets
 from course_lib.tooling.document import figures
@@ -24,7 +25,8 @@ from course_lib.tooling.files import ROOT, each, name_of, read, run_command
 
 LINK_TO_NOTEBOOK = re.compile(r'<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"]+\.ipynb(?:[#?][^"]*)?"[^>]*>(.*?)</a>')
 TEMPLATES = Path(__file__).parent / "templates"
-NOTEBOOK_LINK = re.compile(r'(<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"#?]+)\.ipynb(?=["#])')
+NOTEBOOK_LINK = re.compile(r'(<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"#?]+)\.(?:ipynb|md)(?=["#])')
+QUIZ_LINK = re.compile(r"\]\((\.\./docs/quizzes/(\w+))\.md\)")
 
 
 def title(notebook: NotebookNode, otherwise: str) -> str:
@@ -36,7 +38,7 @@ def title(notebook: NotebookNode, otherwise: str) -> str:
 def page(notebook: NotebookNode, name: str) -> str:
     """The notebook as one HTML page, figures with their alternative text inside.
 
-    A link to another notebook leads to its page: under ``build/pages/`` the pages lie as the notebooks do.
+    A link to another notebook, or to a quiz, leads to its page: under ``build/pages/`` pages lie as the notebooks do.
     """
     exporter = HTMLExporter(template_name="course_page", extra_template_basedirs=[str(TEMPLATES)])
     resources = {"metadata": {"name": title(notebook, name)}}
@@ -83,9 +85,17 @@ def _html(markdown: str) -> str:
 
 
 def write_page(notebook: NotebookNode, name: str, folder: Path) -> Path:
-    """Write ``folder/name.html``, and what a browser needs for it into ``assets`` beside it."""
+    """Write ``folder/name.html``, what a browser needs for it into ``assets`` beside it, and a page of its quiz.
+
+    The quiz lies where the link leads: ``build/docs/quizzes/`` for a page in ``build/pages/``.
+    """
     path = _write(folder / f"{name}.html", page(notebook, name))
     copy_assets(MATHJAX, path.parent)
+    words = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for place, quiz in QUIZ_LINK.findall(words):
+        text = (QUIZZES / f"{quiz}.md").read_text(encoding="utf-8")
+        asked = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+        copy_assets(MATHJAX, _write(path.parent / f"{place}.html", page(asked, quiz)).parent)
     return path
 
 

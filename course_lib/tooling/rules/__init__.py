@@ -36,7 +36,7 @@ from course_lib.tooling.rules.outputs import (
 )
 from course_lib.tooling.rules.prose import no_measured_number, plain_prose
 from course_lib.tooling.rules.sitting import one_sitting
-from course_lib.tooling.rules.structure import builds, ending, opening, predictions, usual_mistakes
+from course_lib.tooling.rules.structure import builds, ending, opening, predictions, quiz_linked, usual_mistakes
 from course_lib.tooling.rules.talk import talk_holds
 
 RULES: tuple[Callable[[Document], list[Finding]], ...] = (
@@ -62,6 +62,7 @@ RULES: tuple[Callable[[Document], list[Finding]], ...] = (
     claims_checked,
     builds,
     ending,
+    quiz_linked,
     normalised,
     no_trace_of_machine,
     file_size,

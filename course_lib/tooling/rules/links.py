@@ -17,15 +17,19 @@ ELSEWHERE = re.compile(r"[a-zA-Z][\w+.-]*:|//")  # https://…, mailto:…: noth
 def links_lead_somewhere(document: Document) -> list[Finding]:
     """A link leads to a notebook that is there and to one of its headings; a path that begins with ``../`` is there.
 
-    Markdown counts, and Markdown that a cell wrote. Links to other files are refused: the pages under ``build/`` lie
-    elsewhere and could not follow them. Seen from the notebook's own folder, where it runs.
+    Markdown counts, and Markdown that a cell wrote. A quiz may be linked as well. Links to other files are refused: the
+    pages under ``build/`` lie elsewhere and could not follow them. Seen from the notebook's own folder, where it runs.
     """
     found = []
     for index, link in _links(document):
         target, _, fragment = unquote(link).partition("#")
         path = Path(os.path.normpath(document.folder / target))
-        if target and path.suffix != ".ipynb":
-            found.append(Finding("links", index, f"leads to {link}; only notebooks can be linked: name it in `code`"))
+        if target and not fragment and path.suffix == ".md" and path.parts[-3:-1] == ("docs", "quizzes"):
+            if not path.is_file():
+                found.append(Finding("links", index, f"leads to {link}, and there is no such quiz"))
+        elif target and path.suffix != ".ipynb":
+            message = f"leads to {link}; only notebooks and quizzes can be linked: name it in `code`"
+            found.append(Finding("links", index, message))
         elif target and not path.is_file():
             found.append(Finding("links", index, f"leads to {link}, and there is no such notebook"))
         elif fragment and fragment not in (_anchors(path) if target else map(unquote, map(anchor, document.headings))):

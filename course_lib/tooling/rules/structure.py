@@ -52,6 +52,16 @@ def usual_mistakes(document: Document) -> list[Finding]:
     return [Finding("usual mistakes", None, f"{count} boxes '> **Usual mistake.** …', expected {FEWEST_MISTAKES}")]
 
 
+def quiz_linked(document: Document) -> list[Finding]:
+    """Who is done is sent to the lesson's own quiz, in the summary. An appendix has none."""
+    link = f"](../docs/quizzes/{document.name}.md)"
+    if document.is_appendix or document.section("Summary").count(link) == 1:
+        return []
+    return [
+        Finding("quiz", None, f"## Summary has no link to its quiz, or several: […{link}, once, below the five lines")
+    ]
+
+
 def builds(document: Document) -> list[Finding]:
     """The last exercise starts from a blank cell: *Build it*, with graded hints and a check. An appendix has none."""
     rule = "build it"
