@@ -95,7 +95,7 @@ def served(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def chromium(height: int = HEIGHT, offline: bool = True) -> Iterator[Any]:
-    """A browser's window of 1280 × 720 pixels, or higher. Offline it opens files alone, and not what this machine serves."""
+    """A browser's window of 1280 × 720 pixels, or higher. Offline it opens files alone, nothing served."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
