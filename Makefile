@@ -76,6 +76,8 @@ slides: $(COMPLETE)  ## the talk in each notebook as slides, in build/slides/
 
 homework: $(COMPLETE)  ## homework for students and for instructors, with a zip of each, in build/homework/
 	$(RUN) course_lib.homework make
+	@echo "Hand out build/homework/students.zip, or a notebook of build/homework/students/; the other zip has the solutions."
+	@echo "Grade what comes back:  make grade FOLDER=handed_in TO=grades.csv    (docs/instructor.md says the rest)"
 
 grade: $(COMPLETE)  ## grade a folder of handed-in homework: make grade FOLDER=handed_in TO=grades.csv
 	@[ -n "$(FOLDER)" ] || { echo "Which folder?  make grade FOLDER=handed_in TO=grades.csv"; exit 1; }
