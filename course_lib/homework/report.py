@@ -147,7 +147,7 @@ def _failures(grades: Sequence[Grade], questions: Sequence[Question], most: int 
             failed = {test: grade.messages[test] for test in question.tests if test in grade.messages}
             if failed and set(failed.values()) == {UNANSWERED}:
                 failed = {question.name: UNANSWERED}
-            counts.update(list(failed))
+        counts.update(list(failed))
             for test, message in failed.items():
                 said.setdefault(test, Counter())[message] += 1
     return [(count, f"{test}: {said[test].most_common(1)[0][0]}") for test, count in counts.most_common(most)]
