@@ -1,9 +1,7 @@
 """What students send, in whatever state: a notebook is found in it, or a sentence says why not."""
 
 import copy
-import io
 import json
-import zipfile
 
 import nbformat
 import pytest
@@ -12,14 +10,6 @@ from small_homework import CUBE, SQUARE, WORDS, notebook, send, sheet
 
 from course_lib.homework.sheet import identity
 from course_lib.homework.submission import NoNotebook, lay_over, read_submission
-
-
-def zipped(*names: str) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as archive:
-        for name in names:
-            archive.writestr(name, "{}")
-    return held.getvalue()
 
 
 def test_questions_have_their_tests_points_and_titles():
@@ -41,14 +31,8 @@ def test_a_notebook_is_read_in_the_encoding_it_came_in(tmp_path, encoding):
     [
         (b"", "is empty"),
         (b"  \n", "is empty"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "damaged, or another kind of file"),
-        (b"print('hello')", "damaged, or another kind of file"),
-        (b"%PDF-1.7", "a PDF: hand in the .ipynb itself"),
-        (b"\n<!DOCTYPE html>\n<html>", "a web page"),
-        (b"PK\x03\x04", "a damaged zip"),
-        (zipped("word/document.xml"), "an office document"),
-        (zipped("homework/hw1.ipynb", "__MACOSX/hw1.ipynb"), "a zip with 1 notebooks in it: unpack it"),
-        (b"\x1f\x8b\x08", "an archive"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "does not hold JSON"),
+        (b"print('hello')", "does not hold JSON"),
         (b"[1, 2]", "is no notebook"),
         (b'{"cells": 3}', "is no notebook"),
         (b'{"cells": [{"source": 3}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "is no notebook"),

@@ -69,7 +69,6 @@ def grade_folder(folder: Path, to: Path, sheet: Sheet | None, limits: Limits, *,
     import matplotlib.pyplot as plt
 
     from course_lib.homework import report
-    from course_lib.homework.given import read_given, remember
 
     beside = to.with_suffix("")
     files = submissions(folder, [to, beside])
@@ -78,16 +77,14 @@ def grade_folder(folder: Path, to: Path, sheet: Sheet | None, limits: Limits, *,
     sheet = sheet or guess_sheet(files)
     source = hashlib.sha256(json.dumps(sheet.notebook, sort_keys=True).encode()).hexdigest()
     (beside / "done").mkdir(parents=True, exist_ok=True)
-    given = read_given(to, beside / "done" / "table.json", sheet)
-    grades, pages = [], []
+    grades = []
     for place, path in enumerate(files, start=1):
         name = str(path.relative_to(folder)).encode(errors="surrogateescape").decode(errors="replace")
         key = hashlib.sha256(name.encode()).hexdigest()[:12]
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.stat().st_size < 10**8 else "large"
         kept = beside / "done" / f"{key}.json"
         digest = f"{source} {content} {asdict(limits)} {walled}"
-        by, before = _kept(kept)
-        grade = before if by == digest else None
+        grade = _kept(kept, digest)
         if grade is None:
             grade = grade_file(path, sheet, limits, walled=walled, name=name)
             part = kept.with_suffix(".part")
@@ -95,21 +92,13 @@ def grade_folder(folder: Path, to: Path, sheet: Sheet | None, limits: Limits, *,
                 json.dumps({"digest": digest, "grade": asdict(grade)}, ensure_ascii=False), encoding="utf-8"
             )
             part.replace(kept)
-        grade.given = given.get(report.plain(name), {})
-        for answer in grade.given:
-            if before and before.texts.get(answer) != grade.texts.get(answer):
-                grade.remarks.append(f"{answer}: the points were given to an earlier file; read this one.")
-        stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in str(Path(name).with_suffix("")))[-80:]
+        stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in Path(name).stem)[:60]
         page = beside / f"{stem}-{key[:6]}.html"
         page.write_text(report.feedback(grade, sheet), encoding="utf-8", newline="\n")
         grades.append(grade)
-        pages.append(page.name)
         odd = f"  ({grade.remarks[0]})" if grade.remarks else ""
-        say(f"{place:3d} of {len(files)}  {grade.total:3g} of {sheet.total}  {name}{odd}"[:200], flush=True)
-    rows = report.table_rows(grades, sheet, pages)
-    to.write_text(report.table(rows), encoding="utf-8-sig", newline="\n")  # spreadsheets look for the mark
-    remember(beside / "done" / "table.json", rows, grades)
-    (beside / "to_read.html").write_text(report.words(grades, sheet), encoding="utf-8", newline="\n")
+        say(f"{place:3d} of {len(files)}  {grade.total:3d} of {sheet.total}  {name}{odd}"[:200], flush=True)
+    to.write_text(report.table(grades, sheet), encoding="utf-8-sig", newline="\n")  # spreadsheets look for the mark
     figure, words = report.class_figure(grades, sheet)
     figure.savefig(beside / "class.png")
     plt.close(figure)
@@ -117,13 +106,12 @@ def grade_folder(folder: Path, to: Path, sheet: Sheet | None, limits: Limits, *,
     return grades
 
 
-def _kept(path: Path) -> tuple[str, Grade | None]:
-    """What an earlier run wrote: by what it knows its submission, and the grade."""
+def _kept(path: Path, digest: str) -> Grade | None:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return str(kept["digest"]), Grade(**kept["grade"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return "", None
+    except (OSError, ValueError):
+        return None
+    return Grade(**kept["grade"]) if kept.get("digest") == digest else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from course_lib.homework import sandbox
-from course_lib.homework.sheet import Question, Sheet, of_question
+from course_lib.homework.sheet import Sheet, of_question
 from course_lib.homework.submission import NoNotebook, Step, lay_over, read_submission
 
 UNANSWERED = "not answered yet"
@@ -57,20 +57,10 @@ class Grade:
     texts: dict[str, str] = field(default_factory=dict)  # answers in words
     remarks: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    is_notebook: bool = True
-    given: dict[str, float] = field(default_factory=dict)  # by question, in place of the above: a person's
-
-    def of(self, question: Question) -> float | None:
-        """A question's points; None where they wait for a reader."""
-        if question.name in self.given:
-            return self.given[question.name]
-        earned = [self.points.get(part) for part in question.points]
-        return None if None in earned else sum(value or 0 for value in earned)
 
     @property
-    def total(self) -> float:
-        kept = sum(value or 0 for part, value in self.points.items() if of_question(part) not in self.given)
-        return kept + sum(self.given.values())
+    def total(self) -> int:
+        return sum(value or 0 for value in self.points.values())
 
 
 class Broken(Exception):
@@ -85,7 +75,6 @@ def grade_file(path: Path, sheet: Sheet, limits: Limits, *, walled: bool = True,
         submission = lay_over(sheet, read_submission(path))
     except NoNotebook as error:
         grade.remarks.append(str(error))
-        grade.is_notebook = False
         grade.points = {test: 0 for question in sheet.questions for test in question.points}
         return grade
     grade.remarks += submission.remarks

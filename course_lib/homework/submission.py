@@ -5,9 +5,7 @@ Given cells and tests are the source's, whatever the student made of them; answe
 added run where they stand. So a test that was edited or deleted counts as the author wrote it.
 """
 
-import io
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -61,9 +59,6 @@ def read_submission(path: Path) -> NotebookNode:
         raise NoNotebook(f"the file could not be read ({error.strerror}).") from None
     if not content.strip():
         raise NoNotebook("the file is empty.")
-    other = _other_kind(content)
-    if other:
-        raise NoNotebook(f"the file is no notebook but {other}.")
     for encoding in ("utf-8-sig", "utf-16", "cp1252", "latin-1"):
         try:
             text = content.decode(encoding)
@@ -81,34 +76,12 @@ def read_submission(path: Path) -> NotebookNode:
             if not (isinstance(cell.get("source"), str) and isinstance(cell.get("metadata", {}), dict)):
                 raise TypeError("a cell without text")
     except (json.JSONDecodeError, nbformat.reader.NotJSONError):
-        raise NoNotebook(
-            "the file is no notebook: it is damaged, or another kind of file. Hand in the .ipynb."
-        ) from None
+        raise NoNotebook("the file is no notebook: it does not hold JSON.") from None
     except (RecursionError, MemoryError):
         raise NoNotebook("the file is no notebook: it is nested too deeply.") from None
     except Exception as error:  # nbformat fails in many ways on JSON that is no notebook
         raise NoNotebook(f"the file is no notebook ({type(error).__name__}).") from None
     return notebook
-
-
-def _other_kind(content: bytes) -> str:
-    """What a file is that people send in a notebook's place, and what to do; nothing where it may be a notebook."""
-    if content.startswith(b"%PDF"):
-        return "a PDF: hand in the .ipynb itself"
-    if content.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
-        return "a web page: hand in the .ipynb itself (File, Download)"
-    if content.startswith((b"7z\xbc\xaf", b"Rar!", b"\x1f\x8b")):
-        return "an archive: unpack it, and hand in the .ipynb"
-    if content.startswith(b"PK"):
-        try:
-            names = zipfile.ZipFile(io.BytesIO(content)).namelist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError):
-            return "a damaged zip: hand in the .ipynb itself"
-        if any(name.startswith(("word/", "xl/", "ppt/")) or name == "content.xml" for name in names):
-            return "an office document: hand in the .ipynb itself"
-        inside = sum(name.endswith(".ipynb") and not name.startswith("__MACOSX") for name in names)
-        return f"a zip with {inside} notebooks in it: unpack it, and grade or hand in the .ipynb"
-    return ""
 
 
 def lay_over(sheet: Sheet, notebook: NotebookNode) -> Submission:
