@@ -75,6 +75,7 @@ slides: $(COMPLETE)  ## the talk in each notebook as slides, in build/slides/
 	$(RUN) course_lib.tooling.render --slides $(NOTEBOOKS)
 
 homework: $(COMPLETE)  ## homework for students and for instructors, with a zip of each, in build/homework/
+	$(WRITABLE)
 	$(RUN) course_lib.homework make
 	@echo "Hand out build/homework/students.zip, or a notebook of build/homework/students/; the other zip has the solutions."
 	@echo "Grade what comes back:  make grade FOLDER=handed_in TO=grades.csv    (docs/instructor.md says the rest)"

@@ -52,6 +52,13 @@ def test_the_same_source_gives_the_same_bytes(folder, tmp_path):
         assert (tmp_path / "again" / f"{who}.zip").read_bytes() == (folder / f"{who}.zip").read_bytes()
 
 
+def test_a_copy_of_the_course_without_solutions_says_so_and_leaves_the_folder(tmp_path):
+    (tmp_path / "kept.txt").touch()
+    with pytest.raises(FileNotFoundError, match="found none: this copy of the course has no solutions"):
+        release.release(tmp_path, source=tmp_path / "homework" / "source")
+    assert (tmp_path / "kept.txt").exists()
+
+
 def test_git_leaves_the_unpacked_homework_alone():
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert {f"/{name}/" for name in release.FOLDERS.values()} <= set(ignored)

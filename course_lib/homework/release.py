@@ -56,7 +56,15 @@ def release(to: Path, names: list[str] | None = None, source: Path = SOURCE) -> 
     """Write ``students/``, ``instructors/`` and a zip of each under ``to``; returns what was written.
 
     The folder is replaced whole. Beside the notebooks lies a text that says how to work with them.
+
+    Raises
+    ------
+    FileNotFoundError : there is no homework.
     """
+    if not (names or sheet_names(source)):
+        raise FileNotFoundError(
+            f"expected homework below {source}, found none: this copy of the course has no solutions."
+        )
     if to.exists():
         shutil.rmtree(to)
     written = []
