@@ -1,8 +1,8 @@
 """Quizzes: questions whose every option answers back, from one plain file each, for a notebook, a page or GitHub.
 
-    python -m course_lib.quiz        writes a page, docs/quizzes/NAME.md, beside each file, and README.md, a list
+    python -m course_lib.quiz        writes a page, docs/quizzes/NAME.md, for each file, and README.md, a list
 
-``docs/quizzes/NAME.toml`` holds a quiz::
+``docs/quizzes/source/NAME.toml`` holds a quiz, in a folder of its own: a reader who opens it has seen the answers::
 
     title = "03 · VAE and the ELBO"
 
@@ -25,6 +25,7 @@ from pathlib import Path
 from IPython.display import Markdown, display
 
 QUIZZES = Path(__file__).resolve().parents[1] / "docs" / "quizzes"
+SOURCE = QUIZZES / "source"
 HOW = (
     "Answer first, then unfold *I choose …* below your option: it says why it is right, or what it mixes up. Then "
     "unfold the others."
@@ -67,7 +68,7 @@ class Quiz:
 
 def quiz_names() -> list[str]:
     """The quizzes that there are, in order."""
-    return sorted(path.stem for path in QUIZZES.glob("*.toml"))
+    return sorted(path.stem for path in SOURCE.glob("*.toml"))
 
 
 def load_quiz(name: str | int) -> Quiz:
@@ -81,7 +82,7 @@ def load_quiz(name: str | int) -> Quiz:
     found = [known for known in quiz_names() if known.startswith(wanted)]
     if len(found) != 1:
         raise FileNotFoundError(f"quiz {name!r}: expected the beginning of one of {', '.join(quiz_names())}.")
-    written = tomllib.loads((QUIZZES / f"{found[0]}.toml").read_text(encoding="utf-8"))
+    written = tomllib.loads((SOURCE / f"{found[0]}.toml").read_text(encoding="utf-8"))
     questions = (
         Question(q["ask"].strip(), q["see"], tuple(Option(**option) for option in q["options"]))
         for q in written["question"]
