@@ -9,8 +9,16 @@ COURSE_THREADS ?= $(or $(OMP_NUM_THREADS),1)
 export OMP_NUM_THREADS := $(COURSE_THREADS)
 # Some notebooks instead of all:  make notebooks NOTEBOOKS="03 04"
 NOTEBOOKS ?=
+# What to grade, and where to:  make grade FOLDER=handed_in TO=grades.csv
+FOLDER ?=
+TO ?= grades.csv
+GRADE_OPTIONS ?=
 # Passed on to JupyterLab:  make lab LAB_OPTIONS=--no-browser
 LAB_OPTIONS ?=
+
+# nbgrader's menus are for who makes homework, and lead a student astray: JupyterLab starts without them, and shows Markdown
+# as a page. docs/instructor.md says how they come back.
+NBGRADER := formgrader validate_assignment assignment_list course_list
 
 VENV := .venv
 RUN := $(VENV)/bin/python -m
@@ -24,7 +32,7 @@ WRITABLE = @[ -w . ] || { \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab course test quick env doctor lint format notebooks slides homework site clean
+.PHONY: help lab course test quick env doctor lint format notebooks slides homework grade site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -67,10 +75,19 @@ slides: $(COMPLETE)  ## the talk in each notebook as slides, in build/slides/
 	$(RUN) course_lib.tooling.render --slides $(NOTEBOOKS)
 
 homework: $(COMPLETE)  ## homework for students and for instructors, with a zip of each, in build/homework/
+	$(WRITABLE)
 	$(RUN) course_lib.homework make
+	@echo "Hand out build/homework/students.zip, or a notebook of build/homework/students/; the other zip has the solutions."
+	@echo "Grade what comes back:  make grade FOLDER=handed_in TO=grades.csv    (docs/instructor.md says the rest)"
+
+grade: $(COMPLETE)  ## grade a folder of handed-in homework: make grade FOLDER=handed_in TO=grades.csv
+	@[ -n "$(FOLDER)" ] || { echo "Which folder?  make grade FOLDER=handed_in TO=grades.csv"; exit 1; }
+	$(RUN) course_lib.homework grade "$(FOLDER)" --to "$(TO)" $(GRADE_OPTIONS)
 
 site: $(COMPLETE)  ## the course as a site: lessons, quizzes, homework, slides, guides, the library; in build/site/
+	$(WRITABLE)
 	$(RUN) course_lib.site
+	@echo "Read it in a browser; search needs a server:  $(VENV)/bin/python -m http.server -d build/site"
 
 clean:  ## remove build/ and the caches of the tools (the environment stays: rm -r .venv)
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -96,4 +113,9 @@ $(COMPLETE): pyproject.toml constraints.txt
 	$(RUN) pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt torch; \
 	$(RUN) pip install --disable-pip-version-check -c constraints.txt -e '.[test,peer,pyro,classroom,benchmark,browser,site]'; \
 	$(RUN) pip check; \
+	$(RUN) jupyter labextension disable @jupyter/nbgrader --level=sys_prefix; \
+	$(RUN) jupyter server extension disable --sys-prefix $(NBGRADER:%=nbgrader.server_extensions.%); \
+	mkdir -p $(VENV)/etc/jupyter/labconfig; \
+	echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}}' \
+		> $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json; \
 	pwd > $@

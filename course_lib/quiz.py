@@ -1,8 +1,8 @@
 """Quizzes: questions whose every option answers back, from one plain file each, for a notebook, a page or GitHub.
 
-    python -m course_lib.quiz        writes a page, docs/quizzes/NAME.md, beside each file, and README.md, a list
+    python -m course_lib.quiz        writes a page, docs/quizzes/NAME.md, for each file, and README.md, a list
 
-``docs/quizzes/NAME.toml`` holds a quiz::
+``docs/quizzes/source/NAME.toml`` holds a quiz, in a folder of its own: a reader who opens it has seen the answers::
 
     title = "03 · VAE and the ELBO"
 
@@ -14,7 +14,8 @@
       { text = "…", says = "what it mixes up" },
     ]
 
-No kernel is needed to answer: an option unfolds what it says.
+An ``end = "…"`` after the title stands below the questions: what to do with the result. No kernel is needed to answer:
+an option unfolds what it says.
 """
 
 import tomllib
@@ -24,14 +25,17 @@ from pathlib import Path
 from IPython.display import Markdown, display
 
 QUIZZES = Path(__file__).resolve().parents[1] / "docs" / "quizzes"
+SOURCE = QUIZZES / "source"
 HOW = (
-    "Answer first, then unfold the option that you chose: it says why it is right, or what it mixes up. Then unfold "
-    "the others."
+    "Answer first, then unfold *I choose …* below your option: it says why it is right, or what it mixes up. Then "
+    "unfold the others."
 )
 WHY = (
     "A quiz takes some ten minutes, and is worth most a day or a week after the lesson: being asked helps memory "
-    "more than reading again does (Roediger & Karpicke 2006, https://doi.org/10.1111/j.1467-9280.2006.01693.x). In a "
-    'notebook, `quiz("03")` of `course_lib.quiz` shows one.'
+    "more than reading again does (Roediger & Karpicke 2006, https://doi.org/10.1111/j.1467-9280.2006.01693.x).\n\n"
+    "In JupyterLab a double click shows a quiz as a page. If it shows Markdown's source instead, which tells "
+    "what is right: right click, *Open With*, *Markdown Preview*. In a notebook of the course:\n\n"
+    '```python\nfrom course_lib.quiz import quiz\n\nquiz("03")\n```'
 )
 
 
@@ -59,34 +63,36 @@ class Quiz:
 
     title: str
     questions: tuple[Question, ...]
+    end: str = ""  # what to do with the result
 
 
 def quiz_names() -> list[str]:
     """The quizzes that there are, in order."""
-    return sorted(path.stem for path in QUIZZES.glob("*.toml"))
+    return sorted(path.stem for path in SOURCE.glob("*.toml"))
 
 
-def load_quiz(name: str) -> Quiz:
-    """The quiz whose name begins so: ``03``.
+def load_quiz(name: str | int) -> Quiz:
+    """The quiz whose name begins so: ``03``, or 3.
 
     Raises
     ------
     FileNotFoundError : there is none, or several; the message names those there are.
     """
-    found = [known for known in quiz_names() if known.startswith(name)]
+    wanted = f"{name:02d}" if isinstance(name, int) else name.replace("-", "_")
+    found = [known for known in quiz_names() if known.startswith(wanted)]
     if len(found) != 1:
         raise FileNotFoundError(f"quiz {name!r}: expected the beginning of one of {', '.join(quiz_names())}.")
-    written = tomllib.loads((QUIZZES / f"{found[0]}.toml").read_text(encoding="utf-8"))
+    written = tomllib.loads((SOURCE / f"{found[0]}.toml").read_text(encoding="utf-8"))
     questions = (
         Question(q["ask"].strip(), q["see"], tuple(Option(**option) for option in q["options"]))
         for q in written["question"]
     )
-    return Quiz(written["title"], tuple(questions))
+    return Quiz(written["title"], tuple(questions), written.get("end", ""))
 
 
 def as_markdown(quiz: Quiz) -> str:
     """The quiz as Markdown: what an option says stands folded below it."""
-    return f"**{quiz.title}**: {len(quiz.questions)} questions\n\n{body(quiz)}"
+    return f"**{quiz.title}**: {len(quiz.questions)} questions. {HOW}\n\n{body(quiz)}"
 
 
 def body(quiz: Quiz) -> str:
@@ -97,11 +103,11 @@ def body(quiz: Quiz) -> str:
         for letter, option in zip("abcdef", question.options, strict=False):
             verdict = "✓ Right." if option.right else "✗ No."
             lines += [
-                "", f"{letter}) {option.text}", "", f"<details><summary>{number}{letter}</summary>", "",
-                f"{verdict} {option.says}", "", "</details>",
+                "", f"{letter}) {option.text}", "", f"<details><summary>I choose {number}{letter}</summary>", "",
+                f"{verdict} {option.says}", "", "</details><br>",
             ]  # fmt: skip
         lines += ["", f"*Look again:* {question.see}"]
-    return "\n".join(lines[1:])
+    return "\n".join([*lines[1:], *(["", quiz.end] if quiz.end else [])])
 
 
 def pages() -> dict[Path, str]:
@@ -113,7 +119,7 @@ def pages() -> dict[Path, str]:
     return texts | {QUIZZES / "README.md": f"# Quizzes\n\n{HOW} {WHY}\n\n" + "\n".join(lists) + "\n"}
 
 
-def quiz(name: str) -> None:
+def quiz(name: str | int) -> None:
     """Show a quiz below the cell."""
     display(Markdown(as_markdown(load_quiz(name))))
 

@@ -91,7 +91,9 @@ def test_a_sheet_is_whole(name):
 @pytest.mark.slow
 def test_the_solution_earns_every_point_of_the_tests(name):
     sheet = read_sheet(name)
-    assert {test: went for test, went in run(sheet, sheet.notebook.cells).items() if not went["ok"]} == {}
+    found = run(sheet, sheet.notebook.cells)
+    assert {test: went for test, went in found.items() if not went["ok"]} == {}
+    assert [test for test, went in found.items() if went["tampered"]] == [], "nobody honest is to be suspected"
 
 
 @needs_nbgrader
@@ -124,7 +126,7 @@ def test_a_right_answer_written_differently_passes(homework, answer):
     sheet = read_sheet(homework)
     found = run(sheet, sheet.notebook.cells, {answer["question"]: answer["source"]})
     assert set(found) == set(own_tests(sheet, answer["question"]))
-    assert {test: went for test, went in found.items() if not went["ok"]} == {}
+    assert {test: went for test, went in found.items() if not went["ok"] or went["tampered"]} == {}
 
 
 def test_every_coding_question_has_four_wrong_and_two_right_answers_and_all_have_a_hundred():

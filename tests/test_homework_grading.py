@@ -88,7 +88,36 @@ def test_what_tests_compare_by_is_put_back(tmp_path):
     grade = graded(tmp_path, patch)
     assert grade.points["q1_square"] == 0
     assert grade.messages["q1_square"] == "Expected 4, found 0. Look at the power."
-    assert "had been replaced, and was put back" in grade.remarks[0]
+    assert "had been replaced before, and was put back" in grade.remarks[0]
+
+
+@walled
+@pytest.mark.slow
+def test_who_trains_a_network_is_not_taken_for_one_who_replaces_what_tests_compare_by(tmp_path):
+    """The first optimizer in a process makes torch replace a function of its own."""
+    train = "import torch\nw = torch.ones(1, requires_grad=True)\n_ = torch.optim.Adam([w])\n"
+    assert graded(tmp_path, train + SQUARE).remarks == []
+
+
+RAISING = {  # answer to question 1 → what its test says
+    "a typo in the function": ("import torch\ndef square(x):\n    return torch.sqare(x)",
+                               "your answer raised AttributeError in line 3 of q1: return torch.sqare(x)"),
+    "a name that is not there": ("def square(x):\n    return y",
+                                 "your answer raised NameError in line 2 of q1: return y"),
+    "no Python": ("def square(x:\n    return x", "the cell q1 itself raised SyntaxError: "),
+    "in the cell itself": ("1 / 0\ndef square(x): return x", "the cell q1 itself raised ZeroDivisionError: division"),
+    "another name": ("def sqare(x): return x * x", "the name that this question asks for is not defined"),
+}  # fmt: skip
+
+
+@walled
+@pytest.mark.slow
+@pytest.mark.parametrize("way", RAISING)
+def test_a_test_says_where_an_answer_raised_by_the_students_own_line(tmp_path, way):
+    source, says = RAISING[way]
+    grade = graded(tmp_path, source)
+    assert grade.messages["q1_square"].startswith(says)
+    assert "ipython" not in str(grade.remarks)
 
 
 @walled
@@ -108,7 +137,9 @@ def test_an_answer_sees_neither_other_submissions_nor_hidden_tests_nor_the_grade
     loud = "raise AssertionError(str(linecache.cache))"
     read = f"import linecache\ndef square(x):\n    {loud}"
     said = graded(tmp_path, read).messages["q1_square"]
-    assert said == "your answer raised AssertionError."  # its own words are not shown: they might be a hidden test's
+    assert (
+        said == f"your answer raised AssertionError in line 3 of q1: {loud}"
+    )  # its own words are not shown: they might be a hidden test's
 
 
 @walled

@@ -3,6 +3,7 @@
 The Makefile runs with a shell script in Python's place, which writes down what it was asked for and installs nothing.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -89,6 +90,30 @@ def test_the_environment_is_made_in_a_folder_whose_path_has_spaces(clone):
         "<-m><pip><install><--disable-pip-version-check><-c><constraints.txt><-e><.[test,peer,pyro,classroom,benchmark,browser]>",
         "<-m><pip><check>",
     ]
+
+
+def test_jupyterlab_starts_without_nbgraders_menus_and_shows_markdown_as_a_page(clone):
+    status, said = make(clone, "env")
+    assert status == 0, said
+    asked = (clone / "log").read_text(encoding="utf-8").splitlines()
+    extensions = ("formgrader", "validate_assignment", "assignment_list", "course_list")
+    assert [line for line in asked if "jupyter" in line] == [
+        "<-m><jupyter><labextension><disable><@jupyter/nbgrader><--level=sys_prefix>",
+        "<-m><jupyter><server><extension><disable><--sys-prefix>"
+        + "".join(f"<nbgrader.server_extensions.{name}>" for name in extensions),
+    ]
+    settings = clone / ".venv" / "etc" / "jupyter" / "labconfig" / "default_setting_overrides.json"
+    viewers = json.loads(settings.read_text(encoding="utf-8"))["@jupyterlab/docmanager-extension:plugin"]
+    assert viewers == {"defaultViewers": {"markdown": "Markdown Preview"}}
+
+
+def test_grading_asks_for_a_folder_and_takes_one_whose_name_has_spaces(clone):
+    status, said = make(clone, "grade")
+    assert status != 0
+    assert "Which folder?  make grade FOLDER=handed_in TO=grades.csv" in said
+    assert make(clone, "grade", "FOLDER=handed in", "TO=my grades.csv")[0] == 0
+    last = (clone / "log").read_text(encoding="utf-8").splitlines()[-1]
+    assert last == "<-m><course_lib.homework><grade><handed in><--to><my grades.csv>"
 
 
 def test_jupyterlab_gets_the_whole_path_of_the_folder(clone):

@@ -58,7 +58,8 @@ def test_modules_that_the_makefile_runs_exist():
 
 
 @pytest.mark.parametrize(
-    "target", ["lab", "course", "test", "quick", "notebooks", "lint", "format", "slides", "homework", "site", "doctor"]
+    "target",
+    ["lab", "course", "test", "quick", "notebooks", "lint", "format", "slides", "homework", "grade", "site", "doctor"],
 )
 def test_each_target_makes_the_environment_first_and_torch_first_within_it(target, tmp_path):
     plan = make("-n", target, f"VENV={tmp_path}/env", "TORCH_INDEX=https://index.example/cpu").stdout

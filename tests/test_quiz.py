@@ -2,7 +2,7 @@
 
 import pytest
 
-from course_lib.quiz import QUIZZES, Option, Question, Quiz, as_markdown, load_quiz, pages, quiz_names
+from course_lib.quiz import HOW, QUIZZES, Option, Question, Quiz, as_markdown, load_quiz, pages, quiz_names
 from course_lib.tooling.files import APPENDIX, find_notebooks
 
 
@@ -40,7 +40,8 @@ def test_what_an_option_says_is_folded_and_every_question_says_where_to_look():
     options = (Option("one", "it is one", True), Option("two", "it is not two"))
     text = as_markdown(Quiz("A title", (Question("How many?", "00", options),)))
     assert text.count("<details>") == text.count("</details>") == 2
-    assert "<summary>1b</summary>\n\n✗ No. it is not two" in text
+    assert "b) two\n\n<details><summary>I choose 1b</summary>\n\n✗ No. it is not two" in text
+    assert HOW in text, "in a notebook nothing else says what to do"
     assert "*Look again:* 00" in text
 
 
@@ -53,3 +54,13 @@ def test_the_pages_are_those_of_todays_questions():
 def test_a_quiz_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(FileNotFoundError, match=r"quiz 'zz': expected the beginning of one of"):
         load_quiz("zz")
+
+
+@pytest.mark.parametrize(("name", "title"), [(3, "03 · "), ("03", "03 · "), ("self-test", "What you need")])
+def test_a_quiz_goes_by_what_people_call_it(name, title):
+    assert load_quiz(name).title.startswith(title)
+
+
+def test_the_self_test_says_what_to_do_with_its_result():
+    assert as_markdown(load_quiz("self_test")).endswith(load_quiz("self_test").end)
+    assert "More than" in load_quiz("self_test").end

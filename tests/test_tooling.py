@@ -227,6 +227,20 @@ def test_loopback_stays_open(good_run):
     assert printed(good_run, 6) == "loopback\n"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read where Linux keeps it")
+def test_a_kernels_peak_of_memory_is_told_and_forgets_no_kernel_before_it(capsys, tmp_path):
+    """A large one first, then a small one: each has its own, and the course says the larger."""
+    large, small = tmp_path / "90_large.ipynb", tmp_path / "91_small.ipynb"
+    normalise.write(notebook("held = b'x' * 2**30\ndel held"), large)  # given back before the end
+    normalise.write(notebook("1"), small)
+    assert execute.course([large, small], tmp_path / "build") == []
+    first, second, total = [float(found) for found in re.findall(r"([\d.]+) GiB", capsys.readouterr().out)]
+    assert 1 <= first <= 1.5
+    assert 0 < second <= 0.3
+    assert total == first
+
+
 def test_seconds_are_kept_for_each_code_cell(good_run):
     assert list(good_run.seconds) == [1, 2, 3, 4, 5, 6]
     assert 0 < sum(good_run.seconds.values()) < good_run.total
@@ -249,6 +263,7 @@ def test_a_kernel_that_dies_is_reported():
     run = execute.execute(notebook("import os", "os._exit(1)"))
     assert run.failure is not None
     assert run.failure.startswith("cell 3 of 3 (code cell 2), at: os._exit(1)\n    the kernel died")
+    assert run.memory is None
 
 
 @pytest.mark.slow

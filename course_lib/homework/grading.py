@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from dataclasses import dataclass, field
@@ -17,11 +18,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from course_lib.homework import sandbox
-from course_lib.homework.sheet import Sheet
+from course_lib.homework.sheet import Sheet, of_question
 from course_lib.homework.submission import NoNotebook, Step, lay_over, read_submission
 
 UNANSWERED = "not answered yet"
 EMPTY = "YOUR ANSWER HERE"  # what nbgrader leaves where an answer in words belongs
+TAMPERED = (
+    "something that tests compare by (in NumPy, SciPy, torch or Python) had been replaced before, and was put back. "
+    "The points are right; read the cells above it."
+)
 START_SECONDS = 120  # a slow machine needs some to import torch
 
 
@@ -109,7 +114,9 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
     failed: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []
     deadline = time.monotonic() + limits.seconds
+    sources = {step.name: step.source for step in steps if step.kind != "test"}
     for _ in range(limits.restarts + 1):
+        raised: dict[str, str] = {}
         found: dict[str, dict[str, Any]] = {}
         running = ""
         try:
@@ -121,11 +128,12 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
                     seconds = min(limits.cell_seconds, deadline - time.monotonic())
                     went = room.run(step, seconds)
                     if step.kind == "test":
-                        found[step.name] = went
+                        found[step.name] = _explained(went, step, sources, raised)
                     elif not went["ok"] and went["type"] != "NotImplementedError" and step.kind != "added":
-                        remarks.append(f"{step.name}: the cell raised {went['type']}: {went['message']}")
+                        raised[step.name] = f"{went['type']}: {went['message']}"
+                        remarks.append(f"{step.name}: the cell raised {raised[step.name]}")
                     if went.get("tampered"):
-                        remarks.append(f"{step.name}: what tests compare by had been replaced, and was put back.")
+                        remarks.append(f"{step.name}: {TAMPERED}")
             return failed | found, list(dict.fromkeys(remarks))
         except Broken as broken:
             if not running:
@@ -138,6 +146,22 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
                 remarks.append(f"all time for one submission, {limits.seconds} s, is used up.")
                 break
     return failed, list(dict.fromkeys(remarks))
+
+
+def _explained(went: dict[str, Any], step: Step, sources: dict[str, str], raised: dict[str, str]) -> dict[str, Any]:
+    """How a test went, with the line of the student's that raised; the text of the line is taken from what was sent."""
+    if went["ok"] or went.get("message") or went.get("type") == "NotImplementedError":
+        return went
+    cell, line = str(went.get("cell", "")), went.get("line")
+    lines = sources.get(cell, "").splitlines()
+    if isinstance(line, int) and 0 < line <= len(lines):
+        text = textwrap.shorten(lines[line - 1], 100, placeholder=" …")
+        said = f"your answer raised {went['type']} in line {line} of {cell}: {text}"
+        return went | {"message": said}
+    of = of_question(step.name)
+    if went.get("type") == "NameError" and of in raised:
+        return went | {"message": f"the cell {of} itself raised {raised[of]}: mend that first."}
+    return went
 
 
 class Room:
@@ -201,7 +225,7 @@ class Room:
         Broken : it took longer, printed too much, or ended the process.
         """
         nonce = secrets.token_hex(8)
-        self._send({"nonce": nonce, "kind": step.kind, "source": step.source})
+        self._send({"nonce": nonce, "kind": step.kind, "name": step.name, "source": step.source})
         return self._answer(seconds, nonce)
 
     def _send(self, message: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ What students get is made by nbgrader's own steps (extra `classroom`), so that a
 """
 
 import shutil
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from nbformat import NotebookNode
 from course_lib.homework.sheet import SOURCE, Sheet, identity, read_sheet, sheet_names
 
 ZIP_DAY = (2026, 1, 1, 0, 0, 0)  # the same bytes from the same source
+FOLDERS = {"students": "my_homework", "instructors": "homework_SOLUTIONS"}  # unpacked in one place, they stay apart
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "student.md"
 
 
 def student_version(sheet: Sheet) -> NotebookNode:
@@ -52,8 +55,16 @@ def instructor_version(sheet: Sheet) -> NotebookNode:
 def release(to: Path, names: list[str] | None = None, source: Path = SOURCE) -> list[Path]:
     """Write ``students/``, ``instructors/`` and a zip of each under ``to``; returns what was written.
 
-    The folder is replaced whole.
+    The folder is replaced whole. Beside the notebooks lies a text that says how to work with them.
+
+    Raises
+    ------
+    FileNotFoundError : there is no homework.
     """
+    if not (names or sheet_names(source)):
+        raise FileNotFoundError(
+            f"expected homework below {source}, found none: this copy of the course has no solutions."
+        )
     if to.exists():
         shutil.rmtree(to)
     written = []
@@ -64,15 +75,31 @@ def release(to: Path, names: list[str] | None = None, source: Path = SOURCE) -> 
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
             written.append(path)
-    for who in ("students", "instructors"):
+    for who, says in (("students", student_text()), ("instructors", INSTRUCTOR_TEXT)):
+        (to / who / "README.txt").write_text(says, encoding="utf-8", newline="\n")
         target = to / f"{who}.zip"
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted((to / who).glob("*.ipynb")):
-                archive.writestr(
-                    zipfile.ZipInfo(f"homework/{path.name}", ZIP_DAY), path.read_bytes(), zipfile.ZIP_DEFLATED
-                )
+            for path in sorted((to / who).iterdir()):
+                entry = zipfile.ZipInfo(f"{FOLDERS[who]}/{path.name}", ZIP_DAY)
+                entry.external_attr = 0o644 << 16  # else unpacked files are nobody's to read but the owner's
+                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
         written.append(target)
     return written
+
+
+def student_text() -> str:
+    """What ``docs/student.md`` says of homework, without Markdown's stars."""
+    _, _, after = GUIDE.read_text(encoding="utf-8").partition("\n## Homework\n")
+    section = after.partition("\n## ")[0].strip().replace("*", "")
+    lines = [textwrap.fill(line, 100, subsequent_indent="   ") for line in section.splitlines()]
+    return "How to work on this homework\n\n" + "\n".join(lines) + "\n"
+
+
+INSTRUCTOR_TEXT = """\
+SOLUTIONS: the homework with answers and hidden tests, for who grades it. Not for students.
+
+What students get is students.zip, or a notebook of it. The guide is docs/instructor.md of the course.
+"""
 
 
 def points_shown(sheet: Sheet) -> dict[str, int]:

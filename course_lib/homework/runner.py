@@ -31,7 +31,10 @@ def main() -> None:
     print(json.dumps({"ready": True}), file=told, flush=True)
     for line in steps:
         step = json.loads(line)
-        found = test(step["source"], shell.user_ns, kept) if step["kind"] == "test" else run(step["source"], shell)
+        if step["kind"] == "test":
+            found = test(step["source"], shell.user_ns, kept)
+        else:
+            found = run(step["source"], shell, step["name"])
         print(json.dumps({"nonce": step["nonce"]} | found), file=told, flush=True)
 
 
@@ -45,8 +48,9 @@ def prepare() -> tuple[Any, "Kept"]:
     return shell, Kept()
 
 
-def run(source: str, shell: Any) -> dict[str, Any]:
-    """A cell of the student's, or one that is given. What it prints goes nowhere."""
+def run(source: str, shell: Any, name: str) -> dict[str, Any]:
+    """A cell of the student's, or one that is given. What it prints goes nowhere; errors call it ``<name>``."""
+    shell.compile.get_code_name = lambda raw, transformed, number: f"<{name}>"
     result = shell.run_cell(source, store_history=False, silent=True)
     error = result.error_before_exec or result.error_in_exec
     return {
@@ -59,21 +63,24 @@ def run(source: str, shell: Any) -> dict[str, Any]:
 def test(source: str, names: dict[str, Any], kept: "Kept") -> dict[str, Any]:
     """A test, on the student's names, after all that tests rely on has been put back.
 
-    The message of a failed comparison is the test's own; of an error that the answer raised only the kind is told, so
-    that no answer can read a hidden test aloud.
+    The message of a failed comparison is the test's own; of an error that the answer raised only the kind is told, and
+    the last line outside of libraries, as a cell's name and a number, so that no answer can read a hidden test aloud.
     """
     tampered = kept.put_back()
     try:
         exec(compile(source, TESTS, "exec"), names)
     except BaseException as error:
         traceback = error.__traceback__
-        where = TESTS
+        where, cell, line = TESTS, "", 0
         while traceback is not None:
             where = traceback.tb_frame.f_code.co_filename
+            if where.startswith("<") and where != TESTS:
+                cell, line = where[1:-1], traceback.tb_lineno
             traceback = traceback.tb_next
         ours = where == TESTS or where.endswith(("expect.py",))
         said = str(error)[:1_000] if ours and isinstance(error, AssertionError) else ""
-        return {"ok": False, "type": type(error).__name__, "message": said, "tampered": tampered}
+        place = {"cell": cell[:100], "line": int(line)}
+        return {"ok": False, "type": type(error).__name__, "message": said, "tampered": tampered} | place
     return {"ok": True, "type": "", "message": "", "tampered": tampered}
 
 
@@ -85,6 +92,7 @@ class Kept:
         import scipy.special
         import scipy.stats
         import torch
+        import torch._dynamo  # the first optimizer imports it, and it puts a wrapper in torch.manual_seed's place
         import torch.distributions
         import torch.nn.functional
 

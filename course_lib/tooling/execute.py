@@ -71,6 +71,7 @@ class Run:
     seconds: dict[int, float]  # cell index → seconds
     total: float  # seconds, the kernel's start included
     failure: str | None
+    memory: float | None = None  # GiB, the kernel's peak; on Linux, of a kernel that lived to the end
 
 
 def execute(notebook: NotebookNode, *, folder: Path = NOTEBOOKS, timeout: int = CELL_TIMEOUT) -> Run:
@@ -105,7 +106,7 @@ def execute(notebook: NotebookNode, *, folder: Path = NOTEBOOKS, timeout: int = 
         resources={"metadata": {"path": str(folder)}},
     )
     seconds: dict[int, float] = {}
-    began, index, failure = time.perf_counter(), 0, None
+    began, index, failure, memory = time.perf_counter(), 0, None, None
     search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
         # This checkout's course_lib and no other; the kernel ends with its notebook, although we made its manager.
@@ -121,13 +122,15 @@ def execute(notebook: NotebookNode, *, folder: Path = NOTEBOOKS, timeout: int = 
             except KeyboardInterrupt:
                 client.shutdown_kernel = "immediate"  # asked politely, a busy kernel ends with a traceback of its own
                 raise
+            finally:
+                memory = _peak(getattr(manager.provisioner, "pid", None))
     except CellTimeoutError:
         failure = _describe(nb, index, f"no end after {timeout} s")
     except CellExecutionError as error:
         failure = _describe(nb, index, f"{error.ename}: {error.evalue}")
     except DeadKernelError:
         failure = _describe(nb, index, "the kernel died; out of memory is the usual reason")
-    return Run(nb, seconds, time.perf_counter() - began, failure)
+    return Run(nb, seconds, time.perf_counter() - began, failure, memory)
 
 
 def _describe(nb: NotebookNode, index: int, error: str) -> str:
@@ -173,8 +176,11 @@ def course(paths: Sequence[Path], build: Path = BUILD, *, times: int = 0, timeou
     The notebooks that failed; a failure does not stop the rest.
     """
 
+    peaks: list[float] = []
+
     def work(path: Path) -> bool:
         run, name = _report(path, times, timeout), name_of(path)
+        peaks.extend([run.memory] if run.memory else [])
         copy = build / "notebooks" / f"{name}.ipynb"
         copy.parent.mkdir(parents=True, exist_ok=True)
         nb = normalise.normalise(run.notebook)
@@ -188,7 +194,8 @@ def course(paths: Sequence[Path], build: Path = BUILD, *, times: int = 0, timeou
     with alone_in(build):
         failed = each(paths, work)
     passed, spent = len(paths) - len(failed), time.perf_counter() - start
-    say(f"{passed} of {len(paths)} notebooks passed in {spent:.0f} s{_peak()}")
+    largest = f", largest kernel {max(peaks):.1f} GiB" if peaks else ""
+    say(f"{passed} of {len(paths)} notebooks passed in {spent:.0f} s{largest}")
     say(f"executed copies, figures, pages and slides: {build}")
     if failed:
         names = [name_of(path) for path in failed]
@@ -203,7 +210,8 @@ def _report(path: Path, times: int, timeout: int) -> Run:
     run = execute(notebook, folder=path.resolve().parent, timeout=timeout)
     figures = len(document.figures(run.notebook.cells))
     verdict = "FAILED after" if run.failure else ""
-    say(f"{verdict} {run.total:.0f} s, {len(run.seconds)} code cells, {figures} figures".strip(), flush=True)
+    memory = f", {run.memory:.1f} GiB" if run.memory else ""
+    say(f"{verdict} {run.total:.0f} s, {len(run.seconds)} code cells, {figures} figures{memory}".strip(), flush=True)
     if run.failure:
         say(f"  {path.name}, {run.failure}", flush=True)
     if run.total > NOTEBOOK_TARGET:
@@ -218,13 +226,14 @@ def _report(path: Path, times: int, timeout: int) -> Run:
     return run
 
 
-def _peak() -> str:
-    """Peak memory of the largest kernel, on Linux, where it is measured in kilobytes."""
-    if sys.platform != "linux":
-        return ""
-    import resource
-
-    return f", largest kernel {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2:.1f} GiB"
+def _peak(process: int | None) -> float | None:
+    """Peak memory of a running process in GiB, as Linux keeps it; None elsewhere, and where the process has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    kilobytes = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(kilobytes[1]) / 1024**2 if kilobytes else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
