@@ -87,7 +87,7 @@ def test_the_environment_is_made_in_a_folder_whose_path_has_spaces(clone):
     assert [line for line in asked if "pip" in line or "venv" in line] == [
         "<-m><venv><--clear><.venv>",
         "<-m><pip><install><--disable-pip-version-check><-c><constraints.txt><torch>",
-        "<-m><pip><install><--disable-pip-version-check><-c><constraints.txt><-e><.[test,peer,pyro,classroom,benchmark,browser]>",
+        "<-m><pip><install><--disable-pip-version-check><-c><constraints.txt><-e><.[test,peer,pyro,classroom,benchmark,browser,site]>",
         "<-m><pip><check>",
     ]
 
