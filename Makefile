@@ -87,7 +87,7 @@ grade: $(COMPLETE)  ## grade a folder of handed-in homework: make grade FOLDER=h
 site: $(COMPLETE)  ## the course as a site: lessons, quizzes, homework, slides, guides, the library; in build/site/
 	$(WRITABLE)
 	$(RUN) course_lib.site
-	@echo "Read it in a browser; search needs a server:  $(VENV)/bin/python -m http.server -d build/site"
+	@echo "Open it in a browser. For a search that quotes, serve it:  $(VENV)/bin/python -m http.server -d build/site"
 
 clean:  ## remove build/ and the caches of the tools (the environment stays: rm -r .venv)
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
