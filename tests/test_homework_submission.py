@@ -31,8 +31,9 @@ def test_a_notebook_is_read_in_the_encoding_it_came_in(tmp_path, encoding):
     [
         (b"", "is empty"),
         (b"  \n", "is empty"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "does not hold JSON"),
-        (b"print('hello')", "does not hold JSON"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "is no notebook, but a picture: hand in the notebook itself"),
+        (b"print('hello')", "is no notebook: hand in the notebook itself"),
+        (b'{"cells": [', "breaks off: save it again"),
         (b"[1, 2]", "is no notebook"),
         (b'{"cells": 3}', "is no notebook"),
         (b'{"cells": [{"source": 3}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "is no notebook"),

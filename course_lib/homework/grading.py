@@ -13,15 +13,19 @@ import tempfile
 import textwrap
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import IO, Any
 
 from course_lib.homework import sandbox
-from course_lib.homework.sheet import Sheet, of_question
+from course_lib.homework.sheet import Sheet, defined_names, of_question
 from course_lib.homework.submission import NoNotebook, Step, lay_over, read_submission
 
 UNANSWERED = "not answered yet"
+FAILS, RAISES, LEFT, NOT_REACHED = "fails", "raises", "not answered", "not reached"  # how a test can go wrong
+BROKE = {"it ran": "ran too long", "it printed": "printed too much", "it ended": "ended Python"}
 EMPTY = "YOUR ANSWER HERE"  # what nbgrader leaves where an answer in words belongs
 TAMPERED = (
     "something that tests compare by (in NumPy, SciPy, torch or Python) had been replaced before, and was put back. "
@@ -52,29 +56,39 @@ class Grade:
     """What one submission earned."""
 
     name: str
-    points: dict[str, int | None] = field(default_factory=dict)  # by test, or answer to be read: None until then
+    points: dict[str, float | None] = field(default_factory=dict)  # by test, or answer to be read: None until then
     messages: dict[str, str] = field(default_factory=dict)  # by test, where it failed
+    kinds: dict[str, str] = field(default_factory=dict)  # by test, where it failed: fails, raises, not answered, …
     texts: dict[str, str] = field(default_factory=dict)  # answers in words
     remarks: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    date: str = ""
+    is_notebook: bool = True
+    extra: float = 0  # a person's, as is the note
+    note: str = ""
 
     @property
-    def total(self) -> int:
-        return sum(value or 0 for value in self.points.values())
+    def total(self) -> float:
+        return sum(value or 0 for value in self.points.values()) + self.extra
 
 
 class Broken(Exception):
     """The process ended or was ended. The message is the reason, for the student."""
 
+    @property
+    def kind(self) -> str:
+        return next((kind for start, kind in BROKE.items() if str(self).startswith(start)), FAILS)
+
 
 def grade_file(path: Path, sheet: Sheet, limits: Limits, *, walled: bool = True, name: str | None = None) -> Grade:
     """The grade of one file; whatever it holds, a grade."""
     started = time.monotonic()
-    grade = Grade(name or path.name)
+    grade = Grade(name or path.name, date=date.today().isoformat())
     try:
         submission = lay_over(sheet, read_submission(path))
     except NoNotebook as error:
         grade.remarks.append(str(error))
+        grade.is_notebook = False
         grade.points = {test: 0 for question in sheet.questions for test in question.points}
         return grade
     grade.remarks += submission.remarks
@@ -87,22 +101,26 @@ def grade_file(path: Path, sheet: Sheet, limits: Limits, *, walled: bool = True,
                 grade.messages[question.answer] = UNANSWERED
     found, remarks = run_steps(submission.steps, limits, walled=walled)
     grade.remarks += remarks
+    defined = {name for step in submission.steps for name in defined_names(step.source)}
     for question in sheet.questions:
+        missing = [asked for asked in sheet.asked_names(question.answer) if asked not in defined]
         for test in question.tests:
-            went = found.get(test, {"ok": False, "message": "was not reached."})
+            went = found.get(test, {"ok": False, "message": "was not reached.", "kind": NOT_REACHED})
             grade.points[test] = question.points[test] if went["ok"] else 0
             if not went["ok"]:
-                grade.messages[test] = message_of(went)
+                grade.messages[test], grade.kinds[test] = message_of(went, missing), went["kind"]
     grade.seconds = round(time.monotonic() - started, 1)
     return grade
 
 
-def message_of(went: dict[str, Any]) -> str:
-    """What the student reads where a test failed."""
+def message_of(went: dict[str, Any], missing: Sequence[str] = ()) -> str:
+    """What the student reads where a test failed. ``missing`` names were asked for and are nowhere defined."""
     if went.get("type") == "NotImplementedError":
         return UNANSWERED
     if went.get("message"):
         return str(went["message"])
+    if went.get("type") == "NameError" and missing:
+        return f"{', '.join(missing)} is not defined: was it renamed, or its cell deleted?"
     if went.get("type") == "NameError":
         return "the name that this question asks for is not defined: run the notebook from top to bottom."
     return f"your answer raised {went.get('type') or 'an error'}." if went.get("type") else "did not hold."
@@ -110,7 +128,7 @@ def message_of(went: dict[str, Any]) -> str:
 
 def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """How each test went, by name; and remarks. Steps that break the process are left out, and the rest run again."""
-    left_out: set[str] = set()
+    left_out: dict[str, str] = {}  # steps, each with what it did
     failed: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []
     deadline = time.monotonic() + limits.seconds
@@ -128,7 +146,7 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
                     seconds = min(limits.cell_seconds, deadline - time.monotonic())
                     went = room.run(step, seconds)
                     if step.kind == "test":
-                        found[step.name] = _explained(went, step, sources, raised)
+                        found[step.name] = _explained(went, step, sources, raised, left_out)
                     elif not went["ok"] and went["type"] != "NotImplementedError" and step.kind != "added":
                         raised[step.name] = f"{went['type']}: {went['message']}"
                         remarks.append(f"{step.name}: the cell raised {raised[step.name]}")
@@ -140,28 +158,34 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
                 raise
             remarks.append(f"{running}: {broken}")
             failed |= found
-            failed[running] = {"ok": False, "type": "", "message": f"{broken}"}
-            left_out.add(running)
+            failed[running] = {"ok": False, "type": "", "message": f"{broken}", "kind": broken.kind}
+            left_out[running] = f"{broken}"
             if time.monotonic() >= deadline:
                 remarks.append(f"all time for one submission, {limits.seconds} s, is used up.")
                 break
     return failed, list(dict.fromkeys(remarks))
 
 
-def _explained(went: dict[str, Any], step: Step, sources: dict[str, str], raised: dict[str, str]) -> dict[str, Any]:
-    """How a test went, with the line of the student's that raised; the text of the line is taken from what was sent."""
-    if went["ok"] or went.get("message") or went.get("type") == "NotImplementedError":
+def _explained(
+    went: dict[str, Any], step: Step, sources: dict[str, str], raised: dict[str, str], left_out: dict[str, str]
+) -> dict[str, Any]:
+    """How a test went, of which kind a failure is, and the student's line that raised, its text as it was sent."""
+    if went["ok"]:
         return went
+    if went.get("message") or went.get("type") == "NotImplementedError":
+        return went | {"kind": LEFT if went.get("type") == "NotImplementedError" else FAILS}
     cell, line = str(went.get("cell", "")), went.get("line")
     lines = sources.get(cell, "").splitlines()
     if isinstance(line, int) and 0 < line <= len(lines):
         text = textwrap.shorten(lines[line - 1], 100, placeholder=" …")
         said = f"your answer raised {went['type']} in line {line} of {cell}: {text}"
-        return went | {"message": said}
+        return went | {"message": said, "kind": RAISES}
     of = of_question(step.name)
+    if went.get("type") == "NameError" and of in left_out:
+        return went | {"message": f"the cell {of} was left out: {left_out[of]}", "kind": Broken(left_out[of]).kind}
     if went.get("type") == "NameError" and of in raised:
-        return went | {"message": f"the cell {of} itself raised {raised[of]}: mend that first."}
-    return went
+        return went | {"message": f"the cell {of} itself raised {raised[of]}: mend that first.", "kind": RAISES}
+    return went | {"kind": FAILS if went.get("type") == "AssertionError" else RAISES}
 
 
 class Room:

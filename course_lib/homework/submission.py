@@ -13,6 +13,7 @@ from typing import Literal
 import nbformat
 from nbformat import NotebookNode
 
+from course_lib.homework.file_kinds import what_it_is
 from course_lib.homework.sheet import Sheet, defined_names, identity, role
 
 MOST_BYTES = 20_000_000
@@ -76,7 +77,12 @@ def read_submission(path: Path) -> NotebookNode:
             if not (isinstance(cell.get("source"), str) and isinstance(cell.get("metadata", {}), dict)):
                 raise TypeError("a cell without text")
     except (json.JSONDecodeError, nbformat.reader.NotJSONError):
-        raise NoNotebook("the file is no notebook: it does not hold JSON.") from None
+        what = what_it_is(path)
+        is_broken = not what and content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{")
+        if is_broken:
+            raise NoNotebook("the file starts as a notebook and breaks off: save it again, and hand that in.") from None
+        but = f", but {what}" if what else ""
+        raise NoNotebook(f"the file is no notebook{but}: hand in the notebook itself, the .ipynb.") from None
     except (RecursionError, MemoryError):
         raise NoNotebook("the file is no notebook: it is nested too deeply.") from None
     except Exception as error:  # nbformat fails in many ways on JSON that is no notebook
