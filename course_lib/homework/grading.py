@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from course_lib.homework import sandbox
-from course_lib.homework.sheet import Sheet, of_question
+from course_lib.homework.sheet import TEXT_STUB, Sheet, of_question
 from course_lib.homework.submission import NoNotebook, Step, lay_over, read_submission
 
 UNANSWERED = "not answered yet"
-EMPTY = "YOUR ANSWER HERE"  # what nbgrader leaves where an answer in words belongs
+EMPTY = ("", "YOUR ANSWER HERE", TEXT_STUB)  # what is left where an answer in words belongs: nbgrader's text, and ours
 TAMPERED = (
     "something that tests compare by (in NumPy, SciPy, torch or Python) had been replaced before, and was put back. "
     "The points are right; read the cells above it."
@@ -81,7 +81,7 @@ def grade_file(path: Path, sheet: Sheet, limits: Limits, *, walled: bool = True,
     for question in sheet.questions:
         if question.is_read:
             text = submission.texts.get(question.answer, "")
-            grade.points[question.answer] = 0 if text.strip() in ("", EMPTY) else None
+            grade.points[question.answer] = 0 if text.strip() in EMPTY else None
             grade.texts[question.answer] = text
             if grade.points[question.answer] == 0:
                 grade.messages[question.answer] = UNANSWERED
