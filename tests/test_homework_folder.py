@@ -3,6 +3,8 @@
 import csv
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -14,6 +16,7 @@ from course_lib.homework import __main__ as command
 from course_lib.homework import class_figure, grading, report
 from course_lib.homework.folder import grade_folder, page_names
 from course_lib.homework.grading import Grade, Limits, grade_file
+from course_lib.tooling.files import ROOT
 
 LIMITS = Limits(cell_seconds=4, seconds=60)
 WRONG, LEFT = "def square(x): return 2 * x", "raise NotImplementedError()"
@@ -280,7 +283,7 @@ def test_the_class_in_words_counts_readable_notebooks_and_names_what_was_not_gra
 
 def test_one_mistake_of_ten_students_with_ten_numbers_is_one_bar(tmp_path, runs):
     sent = [notebook(square=f"def square(x): return {'1' * i} * x") for i in range(1, 11)]
-    sent += [notebook(square=LEFT)] * 2
+    sent += [notebook(square=LEFT)] * 2  # of a question not answered, all tests are one bar
     grades = [grade_file(send(tmp_path, f"{i}.ipynb", s), sheet(), LIMITS, walled=False) for i, s in enumerate(sent)]
     found = class_figure.commonest(grades)
     assert [(f.where, f.kind, f.count, f.hint) for f in found] == [
@@ -358,6 +361,13 @@ def test_an_unknown_homework_and_one_that_nothing_tells_are_named(tmp_path, caps
     assert "expected one of hw" in capsys.readouterr().out
     assert command.main(line) == 1
     assert "--homework NAME" in capsys.readouterr().out
+
+
+def test_a_python_without_the_courses_packages_is_told_which_to_take():
+    line = [sys.executable, "-S", "-m", "course_lib.homework", "grade", "in", "--to", "g.csv"]
+    done = subprocess.run(line, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "type .venv/bin/python instead, or make grade FOLDER=" in done.stderr
 
 
 def test_help_tells_the_limits(capsys):

@@ -15,6 +15,8 @@ from small_homework import CUBE, SQUARE, notebook, send, sheet
 from course_lib.homework import __main__ as command
 from course_lib.homework import grading, sandbox
 from course_lib.homework.grading import Limits, grade_file
+from course_lib.homework.release import student_version
+from course_lib.homework.sheet import read_sheet, sheet_names
 from course_lib.tooling.files import ROOT
 
 
@@ -96,12 +98,27 @@ def test_who_trains_a_network_is_not_taken_for_one_who_replaces_what_tests_compa
     assert graded(tmp_path, train + SQUARE).remarks == []
 
 
+@walled
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sheet_names())
+def test_the_solution_and_the_students_version_of_a_homework_are_graded_without_a_remark(tmp_path, name):
+    """Nobody who does as asked is told of anything odd."""
+    pytest.importorskip("nbgrader")
+    homework = read_sheet(name)
+    read = sum(question.total for question in homework.questions if question.is_read)
+    for sent, points in ((homework.notebook, homework.total - read), (student_version(homework), 0)):
+        grade = grade_file(send(tmp_path, f"{name}.ipynb", sent), homework, Limits())
+        assert (grade.remarks, grade.total) == ([], points)
+    assert set(grade.kinds.values()) == {grading.LEFT}
+
+
 RAISING = {  # answer to question 1 → what its test says
     "a typo in the function": ("import torch\ndef square(x):\n    return torch.sqare(x)",
                                "your answer raised AttributeError in line 3 of q1: return torch.sqare(x)"),
     "a name that is not there": ("def square(x):\n    return y",
                                  "your answer raised NameError in line 2 of q1: return y"),
-    "no Python": ("def square(x:\n    return x", "the cell q1 itself raised SyntaxError: "),
+    "no Python": ("def square(x:\n    return x", "the cell q1 itself raised SyntaxError: '(' was never closed (line"),
+    "a loop in the cell": ("while True: pass", "the cell q1 was left out: it ran longer than 4 s."),
     "in the cell itself": ("1 / 0\ndef square(x): return x", "the cell q1 itself raised ZeroDivisionError: division"),
     "another name": ("def sqare(x): return x * x", "square is not defined: was it renamed, or its cell deleted?"),
 }  # fmt: skip
@@ -115,6 +132,7 @@ def test_a_test_says_where_an_answer_raised_by_the_students_own_line(tmp_path, w
     grade = graded(tmp_path, source)
     assert grade.messages["q1_square"].startswith(says)
     assert "ipython" not in str(grade.remarks)
+    assert grade.kinds["q1_square"] == ("ran too long" if "loop" in way else "raises")
 
 
 @walled

@@ -13,11 +13,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from course_lib.console import say
-from course_lib.homework.folder import check_place, grade_folder
-from course_lib.homework.grading import Grade, Limits
-from course_lib.homework.sandbox import NoWalls, walls
-from course_lib.homework.sheet import read_sheet
+try:
+    from course_lib.console import say
+    from course_lib.homework.folder import check_place, grade_folder
+    from course_lib.homework.grading import Grade, Limits
+    from course_lib.homework.sandbox import NoWalls, walls
+    from course_lib.homework.sheet import read_sheet
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"homework: {missing}. This Python lacks the course's packages: type .venv/bin/python instead, or "
+        "make grade FOLDER=… TO=grades.csv."
+    )
 
 INTERRUPTED = 130
 LIMITS = Limits()

@@ -18,14 +18,14 @@ from course_lib.homework.sheet import Sheet, of_question
 
 MOST = 8
 COLOURS = {FAILS: COLOUR["wrong"], RAISES: COLOUR["other"], LEFT: COLOUR["reference"]}
-NUMBERS = re.compile(r"^Expected .*?found .*?\.\s+")  # each student has others; the question behind them is one
+NUMBERS = re.compile(r"^(Expected .*?found|Found) .*?\.\s+")  # each student has others; the question behind them is one
 
 
 @dataclass(frozen=True)
 class Failure:
     """One way to go wrong, and how many notebooks went it."""
 
-    where: str  # a test; for what was not answered, the question
+    where: str  # a test that compared; where it came to no comparison, the question
     kind: str
     count: int
     hint: str  # what most of them were told
@@ -45,7 +45,7 @@ def commonest(notebooks: Sequence[Grade]) -> list[Failure]:
     counts: Counter[tuple[str, str]] = Counter()
     hints: dict[tuple[str, str], Counter[str]] = {}
     for grade in notebooks:
-        went = {(of_question(test) if kind == LEFT else test, kind): test for test, kind in grade.kinds.items()}
+        went = {(test if kind == FAILS else of_question(test), kind): test for test, kind in grade.kinds.items()}
         counts.update(list(went))
         for key, test in went.items():
             said = NUMBERS.sub("", grade.messages.get(test, "")) if key[1] == FAILS else ""

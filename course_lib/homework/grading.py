@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from course_lib.homework import sandbox
-from course_lib.homework.sheet import Sheet, defined_names, of_question
+from course_lib.homework.sheet import TEXT_STUB, Sheet, defined_names, of_question
 from course_lib.homework.submission import NoNotebook, Step, lay_over, read_submission
 
 UNANSWERED = "not answered yet"
 FAILS, RAISES, LEFT, NOT_REACHED = "fails", "raises", "not answered", "not reached"  # how a test can go wrong
 BROKE = {"it ran": "ran too long", "it printed": "printed too much", "it ended": "ended Python"}
-EMPTY = "YOUR ANSWER HERE"  # what nbgrader leaves where an answer in words belongs
+EMPTY = ("", "YOUR ANSWER HERE", TEXT_STUB)  # what is left where an answer in words belongs: nbgrader's text, and ours
 TAMPERED = (
     "something that tests compare by (in NumPy, SciPy, torch or Python) had been replaced before, and was put back. "
     "The points are right; read the cells above it."
@@ -95,7 +95,7 @@ def grade_file(path: Path, sheet: Sheet, limits: Limits, *, walled: bool = True,
     for question in sheet.questions:
         if question.is_read:
             text = submission.texts.get(question.answer, "")
-            grade.points[question.answer] = 0 if text.strip() in ("", EMPTY) else None
+            grade.points[question.answer] = 0 if text.strip() in EMPTY else None
             grade.texts[question.answer] = text
             if grade.points[question.answer] == 0:
                 grade.messages[question.answer] = UNANSWERED
@@ -148,7 +148,7 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
                     if step.kind == "test":
                         found[step.name] = _explained(went, step, sources, raised, left_out)
                     elif not went["ok"] and went["type"] != "NotImplementedError" and step.kind != "added":
-                        raised[step.name] = f"{went['type']}: {went['message']}"
+                        raised[step.name] = f"{went['type']}: {went['message']}".replace(f"<{step.name}>, ", "")
                         remarks.append(f"{step.name}: the cell raised {raised[step.name]}")
                     if went.get("tampered"):
                         remarks.append(f"{step.name}: {TAMPERED}")

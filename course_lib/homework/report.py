@@ -72,11 +72,7 @@ def feedback(grade: Grade, sheet: Sheet) -> str:
         {
             "title": title(question), "of": question.total, "is_read": question.is_read, "unread": question in waiting,
             "points": number(sum(grade.points.get(test) or 0 for test in question.points)),
-            "text": grade.texts.get(question.answer, ""),
-            "tests": [
-                {"name": test, "right": bool(grade.points.get(test)), "of": of, "message": grade.messages.get(test, "")}
-                for test, of in question.points.items()
-            ],
+            "text": grade.texts[question.answer] if _wrote(grade, question) else "", "tests": _tests(grade, question),
         }
         for question in sheet.questions
     ]  # fmt: skip
@@ -84,6 +80,18 @@ def feedback(grade: Grade, sheet: Sheet) -> str:
         "feedback", grade=grade, sheet=sheet, name=plain(grade.name), questions=questions, total=number(grade.total),
         extra=f"{grade.extra:+g}" if grade.extra else "", unread=sum(q.total for q in waiting),
     )  # fmt: skip
+
+
+def _tests(grade: Grade, question: Question) -> list[dict[str, Any]]:
+    """How each test went. What the test above said too is not said twice."""
+    found: list[dict[str, Any]] = []
+    said = ""
+    for test, of in question.points.items():
+        message = grade.messages.get(test, "")
+        shown = "as above." if message and message == said else message
+        found.append({"name": test, "right": bool(grade.points.get(test)), "of": of, "message": shown})
+        said = message
+    return found
 
 
 def to_read(grades: Sequence[Grade], sheet: Sheet, table_name: str) -> str:
@@ -108,7 +116,7 @@ def to_read(grades: Sequence[Grade], sheet: Sheet, table_name: str) -> str:
 
 
 def _wrote(grade: Grade, question: Question) -> bool:
-    return grade.texts.get(question.answer, "").strip() not in ("", EMPTY)
+    return grade.texts.get(question.answer, "").strip() not in EMPTY
 
 
 def title(question: Question) -> str:

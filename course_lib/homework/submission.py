@@ -5,7 +5,9 @@ Given cells and tests are the source's, whatever the student made of them; answe
 added run where they stand. So a test that was edited or deleted counts as the author wrote it.
 """
 
+import itertools
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,7 +70,9 @@ def read_submission(path: Path) -> NotebookNode:
         if "{" in text:
             break
     try:
-        notebook = nbformat.reads(text, as_version=4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nbformat tells, of no file in particular, that two cells have one id
+            notebook = nbformat.reads(text, as_version=4)
         if not isinstance(notebook.get("cells"), list):
             raise TypeError("no cells")
         for cell in notebook.cells:
@@ -120,7 +124,9 @@ def find_answers(sheet: Sheet, notebook: NotebookNode) -> tuple[dict[str, Notebo
         name = identity(cell)
         if name in wanted and cell.get("cell_type") == wanted[name]:
             if name in found:
-                remarks.append(f"{name}: two cells carry this name; the last one counts.")
+                remarks.append(f"{name}: two cells carry this name; the last one that is written counts.")
+            if name in found and _is_blank(cell):
+                continue
             found[name] = cell
     taken = set(map(id, found.values()))
     for name, kind in wanted.items():
@@ -131,12 +137,30 @@ def find_answers(sheet: Sheet, notebook: NotebookNode) -> tuple[dict[str, Notebo
             free = id(cell) not in taken and identity(cell) not in sheet.cells and cell.get("cell_type") == "code"
             if free and asked <= set(defined_names(cell.source)):
                 found[name] = cell
+        if kind == "markdown":
+            below = _below_its_heading(sheet, name, notebook)
+            found |= {name: below} if below is not None else {}
         if name in found:
             taken.add(id(found[name]))
-            remarks.append(f"{name}: its cell had lost its name, and was known by {', '.join(sorted(asked))}.")
+            by = ", ".join(sorted(asked)) or "the heading above it"
+            remarks.append(f"{name}: its cell had lost its name, and was known by {by}.")
         else:
             remarks.append(f"{name}: there is no answer's cell.")
     return found, remarks
+
+
+def _is_blank(cell: NotebookNode) -> bool:
+    return not cell.source.strip() or "raise NotImplementedError" in cell.source or "YOUR ANSWER HERE" in cell.source
+
+
+def _below_its_heading(sheet: Sheet, answer: str, notebook: NotebookNode) -> NotebookNode | None:
+    """The nameless cell of text that follows a question's heading."""
+    heading = next(f"## {question.title}" for question in sheet.questions if question.answer == answer)
+    for above, cell in itertools.pairwise(notebook.cells):
+        kinds = (above.get("cell_type"), cell.get("cell_type"))
+        if kinds == ("markdown", "markdown") and heading in above.source.splitlines() and not identity(cell):
+            return None if cell.source.startswith("#") else cell
+    return None
 
 
 def _added(sheet: Sheet, notebook: NotebookNode, answers: set[int]) -> dict[str, list[str]]:
