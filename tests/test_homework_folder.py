@@ -181,7 +181,7 @@ def test_what_a_person_wrote_is_kept_added_and_shown(tmp_path, runs):
         kept = [row[column] for column in ("q3", "extra", "note", "number", "points", "to_read")]
         assert kept == ["2.5", "-1", "Late.", "0042", "6.5", "0"]
     page = (tmp_path / "grades" / "pages" / f"{anna}.html").read_text(encoding="utf-8")
-    assert "6.5 of 8 points</strong> (-1 of them by hand)." in page
+    assert "6.5 of 8 points</strong> (by hand: −1)." in page
     assert "2.5 of 3" in page
     assert "Late." in page
     assert "late.ipynb" in rows_of(to)
@@ -202,7 +202,10 @@ def test_a_table_is_read_as_a_spreadsheet_saved_it(tmp_path, runs, separator, en
     graded(tmp_path, folder)
     write_by_hand(to, {("Ødegård/hw0.ipynb", "q3"): "1,5"}, separator=separator, encoding=encoding)
     graded(tmp_path, folder)
-    assert rows_of(to)["Ødegård/hw0.ipynb"]["points"] == "6.5"
+    header, *rows = to.read_text(encoding="utf-8-sig").splitlines()
+    assert header.split(separator)[:4] == ["submission", "q1", "q2", "q3"]  # and written as it was read
+    anna = next(row for row in rows if row.startswith("Ødegård")).split(separator)
+    assert anna[header.split(separator).index("points")] == "6.5"
 
 
 REFUSED = {  # what a person wrote → what the refusal names

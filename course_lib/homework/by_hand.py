@@ -115,14 +115,8 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     ------
     ValueError : it is no table of submissions, or has cells that belong to no column or to two.
     """
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeError:
-        text = content.decode("cp1252", errors="replace")
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if any(line)]
+    text = _text(path)
+    lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text)) if any(line)]
     header = [name.strip() for name in lines[0]] if lines else []
     if "submission" not in header or "points" not in header:
         raise ValueError(f"{path} is there and is no table of this command: name another with --to.")
@@ -138,6 +132,23 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
             )
         rows.append({name: cell for name, cell in zip(header, cells, strict=False) if name})
     return [name for name in header if name], rows
+
+
+def separator_of(path: Path) -> str:
+    """What a table's cells are separated by: a spreadsheet that saved it so reads it so."""
+    return _separator(_text(path)) if path.exists() else ","
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _separator(text: str) -> str:
+    return max(",;\t", key=text.partition("\n")[0].count)
 
 
 def own_columns(hands: Mapping[str, ByHand], known: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from course_lib.console import say
 from course_lib.homework import report
-from course_lib.homework.by_hand import ByHand, last_written, read_by_hand
+from course_lib.homework.by_hand import ByHand, last_written, read_by_hand, separator_of
 from course_lib.homework.grading import Grade, Limits, grade_file
 from course_lib.homework.handed_in import HandedIn, look_through, neighbours, the_one_homework
 from course_lib.homework.sheet import Sheet
@@ -152,7 +152,7 @@ def write_all(
     pages = page_names([grade.name for grade in grades])
     shown = {name: f"{beside.name}/pages/{page}" for name, page in pages.items()}
     rows = report.table(grades, sheet, hands, shown)
-    _write(to, report.as_csv(rows), encoding="utf-8-sig")  # spreadsheets look for the mark
+    _write(to, report.as_csv(rows, separator_of(to)), encoding="utf-8-sig")  # spreadsheets look for the mark
     _keep(beside / "done" / "table.json", rows)
     fresh = beside / "pages.part"
     shutil.rmtree(fresh, ignore_errors=True)

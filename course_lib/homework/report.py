@@ -41,10 +41,10 @@ def table(
     return rows
 
 
-def as_csv(rows: Sequence[Mapping[str, str]]) -> str:
+def as_csv(rows: Sequence[Mapping[str, str]], separator: str = ",") -> str:
     """The table as a spreadsheet reads it."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(out, list(rows[0]), delimiter=separator, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
@@ -78,7 +78,7 @@ def feedback(grade: Grade, sheet: Sheet) -> str:
     ]  # fmt: skip
     return _page(
         "feedback", grade=grade, sheet=sheet, name=plain(grade.name), questions=questions, total=number(grade.total),
-        extra=f"{grade.extra:+g}" if grade.extra else "", unread=sum(q.total for q in waiting),
+        extra=f"{grade.extra:+g}".replace("-", "−") if grade.extra else "", unread=sum(q.total for q in waiting),
     )  # fmt: skip
 
 
