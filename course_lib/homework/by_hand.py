@@ -30,7 +30,7 @@ class ByHand:
     columns: dict[str, str] = field(default_factory=dict)  # a person's cells as they stand, by column
 
     def added_to(self, grade: Grade) -> Grade:
-        return replace(grade, points=grade.points | self.points, extra=self.extra, note=self.note)
+        return replace(grade, points={**grade.points, **self.points}, extra=self.extra, note=self.note)
 
 
 def read_by_hand(

@@ -18,9 +18,9 @@ ENOUGH = 0.5  # of a homework's names, for a file to be of it
 class HandedIn:
     """The files of a folder, by their path below it, in order."""
 
-    paths: Mapping[str, Path]  # submissions: what holds a notebook, and what is called one
-    homework: Mapping[str, str]  # of each submission; an empty text where nothing tells
-    others: Mapping[str, str]  # the rest, each with what it is and what to do
+    paths: dict[str, Path]  # submissions: what holds a notebook, and what is called one
+    homework: dict[str, str]  # of each submission; an empty text where nothing tells
+    others: dict[str, str]  # the rest, each with what it is and what to do
 
     @property
     def n_files(self) -> int:
