@@ -17,7 +17,7 @@ from small_homework import CUBE, SQUARE, notebook, send, sheet
 from course_lib.homework import __main__ as command
 from course_lib.homework import grading, report, sandbox
 from course_lib.homework.grading import Limits, grade_file
-from course_lib.homework.sheet import read_sheet
+from course_lib.homework.sheet import TEXT_STUB, read_sheet
 from course_lib.tooling.files import ROOT
 
 
@@ -301,7 +301,7 @@ def test_after_a_break_the_same_command_goes_on(tmp_path, fake_runs, monkeypatch
 
 
 def test_an_unanswered_question_in_words_gets_nothing_and_says_so(tmp_path, fake_runs):
-    for words in ("YOUR ANSWER HERE", " "):
+    for words in ("YOUR ANSWER HERE", TEXT_STUB, " "):
         grade = grade_file(send(tmp_path, "a.ipynb", notebook(words=words)), sheet(), LIMITS, walled=False)
         assert (grade.points["q3"], grade.messages["q3"]) == (0, grading.UNANSWERED)
 
