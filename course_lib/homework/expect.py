@@ -66,7 +66,7 @@ def so_far(tests: int, points: int, read: str) -> None:
     if waiting := sum(test["points"] for test in well if test["hidden"]):
         say(f"Hidden tests, run after you hand in, have a say in {waiting} of these points.")
     say(f"A person reads {read}.")
-    say("Now restart the kernel, run all cells, save, and hand in this one file.")
+    say("When you are done: restart the kernel, run all cells, save, and hand in this one file.")
 
 
 def _points(number: int) -> str:
