@@ -16,6 +16,7 @@ from course_lib.homework import __main__ as command
 from course_lib.homework import class_figure, grading, report
 from course_lib.homework.folder import grade_folder, page_names
 from course_lib.homework.grading import Grade, Limits, grade_file
+from course_lib.homework.sheet import TEXT_STUB
 from course_lib.tooling.files import ROOT
 
 LIMITS = Limits(cell_seconds=4, seconds=60)
@@ -121,6 +122,13 @@ def test_a_page_shows_what_a_student_wrote_and_runs_none_of_it(tmp_path, runs):
     for page in (report.feedback(grade, sheet()), report.to_read([grade], sheet(), "grades.csv")):
         assert "<script>" not in page
         assert "<b>a</b>" not in page
+
+
+@pytest.mark.parametrize("words", ["YOUR ANSWER HERE", TEXT_STUB, " "])
+def test_an_unanswered_question_in_words_gets_nothing_and_says_so(tmp_path, runs, words):
+    grade = grade_file(send(tmp_path, "a.ipynb", notebook(words=words)), sheet(), LIMITS, walled=False)
+    assert (grade.points["q3"], grade.messages["q3"]) == (0, grading.UNANSWERED)
+    assert "<p>Not answered.</p>" in report.feedback(grade, sheet())
 
 
 def test_all_answers_in_words_stand_under_the_authors_on_one_page(tmp_path, runs):

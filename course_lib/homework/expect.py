@@ -66,7 +66,7 @@ def so_far(tests: int, points: int, read: str) -> None:
     if waiting := sum(test["points"] for test in well if test["hidden"]):
         say(f"Hidden tests, run after you hand in, have a say in {waiting} of these points.")
     say(f"A person reads {read}.")
-    say("Now restart the kernel, run all cells, save, and hand in this one file.")
+    say("When you are done: restart the kernel, run all cells, save, and hand in this one file.")
 
 
 def _points(number: int) -> str:
@@ -91,6 +91,24 @@ def numbers(found: Any, hint: str = "") -> NDArray[np.float64]:
         return np.array(found, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise Failed(f"Expected numbers, found {type(found).__name__}: {error}. {hint}".rstrip()) from None
+
+
+def parts(found: Any, number: int, look_at: str) -> tuple[Any, ...]:
+    """An answer of several results, one by one.
+
+    Raises
+    ------
+    AssertionError : it is none, or there are more or fewer of them.
+    """
+    if found is None:
+        raise Failed(f"Expected {number} results, found nothing (a function without return gives None). {look_at}")
+    try:
+        results = tuple(found)
+    except TypeError:
+        raise Failed(f"Expected {number} results, found one {type(found).__name__}. {look_at}") from None
+    if len(results) != number:
+        raise Failed(f"Expected {number} results, found {len(results)}. {look_at}")
+    return results
 
 
 def close(found: Any, expected: Any, look_at: str, *, rtol: float = 1e-4, atol: float = 1e-6) -> None:
