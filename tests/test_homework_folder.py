@@ -10,13 +10,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 import small_homework
+from nbformat.v4 import new_code_cell, new_notebook
 from small_homework import WORDS, notebook, send, sheet
 
 from course_lib.homework import __main__ as command
 from course_lib.homework import class_figure, grading, report
 from course_lib.homework.folder import grade_folder, page_names
 from course_lib.homework.grading import Grade, Limits, grade_file
-from course_lib.homework.sheet import TEXT_STUB
+from course_lib.homework.sheet import TEXT_STUB, read_sheet
 from course_lib.tooling.files import ROOT
 
 LIMITS = Limits(cell_seconds=4, seconds=60)
@@ -172,6 +173,18 @@ def test_an_answer_in_words_that_was_handed_in_again_is_remarked(tmp_path, runs)
         "q3: handed in again, with another answer than on 20"
         in rows_of(tmp_path / "grades.csv")["'=cmd.ipynb"]["remarks"]
     )
+
+
+def test_a_notebook_of_another_homework_gets_no_points_but_is_named(tmp_path, runs):
+    folder = class_of(tmp_path)
+    send(folder, "late/hw3.ipynb", read_sheet("hw3_elbo").notebook)
+    send(folder, "plain.ipynb", new_notebook(cells=[new_code_cell("x = 1")]))
+    graded(tmp_path, folder)
+    rows = rows_of(tmp_path / "grades.csv")
+    assert "late/hw3.ipynb" not in rows
+    words = (tmp_path / "grades" / "class.txt").read_text(encoding="utf-8")
+    assert "Not graded: late/hw3.ipynb: a notebook of hw3_elbo, and this is hw0_powers" in words
+    assert "does not show which homework it is of, and was graded as hw0_powers" in rows["plain.ipynb"]["remarks"]
 
 
 # What a person writes
