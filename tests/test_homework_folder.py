@@ -183,7 +183,7 @@ def test_a_notebook_of_another_homework_gets_no_points_but_is_named(tmp_path, ru
     rows = rows_of(tmp_path / "grades.csv")
     assert "late/hw3.ipynb" not in rows
     words = (tmp_path / "grades" / "class.txt").read_text(encoding="utf-8")
-    assert "Not graded: late/hw3.ipynb: a notebook of hw3_elbo, and this is hw0_powers" in words
+    assert "Not graded: late/hw3.ipynb: of hw3_elbo, and this is hw0_powers; grade with --homework hw3_elbo." in words
     assert "does not show which homework it is of, and was graded as hw0_powers" in rows["plain.ipynb"]["remarks"]
 
 

@@ -42,11 +42,8 @@ def grade_folder(
     beside = to.with_suffix("")
     found = look_through(folder, [to, beside], sheet)
     sheet = sheet or the_one_homework(found)
-    others = found.others | {
-        name: f"a notebook of {homework}, and this is {sheet.name}; grade it with --homework {homework}"
-        for name, homework in found.homework.items() if homework not in ("", sheet.name)
-    }  # fmt: skip
-    names = [name for name in found.paths if name not in others]
+    names = [name for name, homework in found.homework.items() if homework in ("", sheet.name)]
+    others = found.others | of_others(found, sheet)
     called = {report.plain(name): name for name in names}
     forced = {name for name in names if again is not None and (not again or any(word in name for word in again))}
     for word in again or ():
@@ -65,6 +62,20 @@ def grade_folder(
         for name, why in others.items():
             say(f"  {name}: {why}")
     return grades
+
+
+def of_others(found: HandedIn, sheet: Sheet) -> dict[str, str]:
+    """A sentence on the notebooks of each other homework, by the first of their names."""
+    files: dict[str, list[str]] = {}
+    for name, homework in found.homework.items():
+        if homework not in ("", sheet.name):
+            files.setdefault(homework, []).append(name)
+    return {
+        f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}": (
+            f"of {homework}, and this is {sheet.name}; grade with --homework {homework}"
+        )
+        for homework, names in files.items()
+    }
 
 
 def check_place(to: Path) -> None:
