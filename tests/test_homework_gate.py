@@ -88,6 +88,41 @@ def test_a_sheet_is_whole(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_test_has_its_own_name_and_says_that_it_passed(name):
+    sheet = read_sheet(name)
+    for question in sheet.questions:
+        for test in question.tests:
+            cell = sheet.cells[test]
+            visible, _, hidden = cell.source.partition("### BEGIN HIDDEN TESTS")
+            begin = f'expect.begin("{test}", points={question.points[test]})'
+            assert [line for line in visible.splitlines() if line.startswith("expect.begin(")] == [begin]
+            assert visible.splitlines()[-1] == ("expect.passed(hidden=True)" if hidden else "expect.passed()")
+            assert cell.source.count("expect.passed(") == 1
+            assert "raises-exception" in cell.metadata.tags, "after a test that fails, the cells below it are run"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_last_cell_knows_how_many_tests_and_points_there_are(name):
+    sheet = read_sheet(name)
+    tested = [question for question in sheet.questions if not question.is_read]
+    read = [question for question in sheet.questions if question.is_read]
+    last = sheet.notebook.cells[-1].source
+    tests, points = sum(len(question.tests) for question in tested), sum(question.total for question in tested)
+    assert f"expect.so_far(tests={tests}, points={points}, " in " ".join(last.split())
+    assert f"({sum(question.total for question in read)} points)" in last
+    assert all(question.name[1:] in last for question in read)
+    assert role(sheet.cells["so_far"], "locked")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_line_of_code_runs_out_of_the_window(name):
+    lines = [
+        line for cell in read_sheet(name).notebook.cells if cell.cell_type == "code" for line in cell.source.split("\n")
+    ]
+    assert [line for line in lines if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.slow
 def test_the_solution_earns_every_point_of_the_tests(name):
     sheet = read_sheet(name)
@@ -105,6 +140,8 @@ def test_the_students_version_earns_none_and_fails_only_by_not_being_written(nam
     text = "\n".join(cell.source for cell in version.cells)
     assert "BEGIN SOLUTION" not in text
     assert "HIDDEN" not in text
+    assert 'raise NotImplementedError("not answered yet")' in text
+    assert "YOUR ANSWER HERE (double-click to write" in text
     found = run(sheet, version.cells)
     assert set(found) == {test for question in sheet.questions for test in question.tests}
     assert {went["type"] for went in found.values()} == {"NotImplementedError"}

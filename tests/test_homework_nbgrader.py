@@ -49,6 +49,7 @@ def test_nbgrader_gives_the_same_points(name, tmp_path):
     """To the solution, to the students' version, and to one with the answer to the second question wrong."""
     sheet = read_sheet(name)
     shutil.copytree(SOURCE / name, tmp_path / "source" / name)
+    shutil.copy(SOURCE.parent / "nbgrader_config.py", tmp_path)
     course = ("-m", "nbgrader")
     nbgrader(*course, "generate_assignment", name, f"--course-dir={tmp_path}", folder=tmp_path)
     released = nbformat.read(tmp_path / "release" / name / f"{name}.ipynb", as_version=4)

@@ -31,8 +31,9 @@ def test_a_notebook_is_read_in_the_encoding_it_came_in(tmp_path, encoding):
     [
         (b"", "is empty"),
         (b"  \n", "is empty"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "does not hold JSON"),
-        (b"print('hello')", "does not hold JSON"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "is no notebook, but a picture: hand in the notebook itself"),
+        (b"print('hello')", "is no notebook: hand in the notebook itself"),
+        (b'{"cells": [', "breaks off: save it again"),
         (b"[1, 2]", "is no notebook"),
         (b'{"cells": 3}', "is no notebook"),
         (b'{"cells": [{"source": 3}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "is no notebook"),
@@ -103,6 +104,16 @@ def test_of_two_cells_with_one_name_the_last_counts():
     assert "two cells carry this name" in submission.remarks[0]
 
 
+@pytest.mark.parametrize("blank", ["", "# YOUR CODE HERE\nraise NotImplementedError()"])
+def test_a_copy_that_is_not_written_takes_no_points_away(blank):
+    sent = notebook()
+    twin = copy.deepcopy(sent.cells[3])
+    twin.source = blank
+    sent.cells.insert(5, twin)
+    submission = lay_over(sheet(), sent)
+    assert next(s.source for s in submission.steps if s.name == "q1") == SQUARE
+
+
 def test_cells_of_the_students_own_run_where_they_stand():
     sent = notebook(square="def square(x):\n    return power(x, 2)")
     sent.cells.insert(3, new_code_cell("def power(x, n):\n    return x**n"))
@@ -128,3 +139,14 @@ def test_a_notebook_whose_cells_all_lost_their_names_runs_each_of_them_once():
     sources = [step.source for step in submission.steps if step.kind in ("added", "answer")]
     assert len(sources) == len(set(sources))
     assert {"q1", "q2"} <= {step.name for step in submission.steps}
+    assert submission.texts == {"q3": WORDS}
+    assert "q3: its cell had lost its name, and was known by the heading above it." in submission.remarks
+    sent.cells[-1].source = "## Question 4: Mine"
+    assert lay_over(sheet(), sent).texts == {"q3": ""}
+
+
+def test_a_notebook_with_two_ids_alike_is_read_without_a_word(tmp_path, recwarn):
+    sent = json.loads(nbformat.writes(notebook()))
+    sent["cells"][1]["id"] = sent["cells"][0]["id"]
+    read_submission(send(tmp_path, "a.ipynb", json.dumps(sent).encode()))
+    assert not recwarn.list

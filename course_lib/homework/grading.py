@@ -4,47 +4,25 @@ A cell that never ends, ends the process or prints without end costs its own que
 its questions earn what they are worth.
 """
 
-import json
-import os
-import secrets
-import subprocess
-import sys
-import tempfile
 import textwrap
-import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from course_lib.homework import sandbox
-from course_lib.homework.sheet import Sheet, of_question
+from course_lib.homework.room import Broken, Limits, Room
+from course_lib.homework.sheet import TEXT_STUB, Sheet, defined_names, of_question
 from course_lib.homework.submission import NoNotebook, Step, lay_over, read_submission
 
 UNANSWERED = "not answered yet"
-EMPTY = "YOUR ANSWER HERE"  # what nbgrader leaves where an answer in words belongs
+FAILS, RAISES, LEFT, NOT_REACHED = "fails", "raises", "not answered", "not reached"  # how a test can go wrong
+EMPTY = ("", "YOUR ANSWER HERE", TEXT_STUB)  # what is left where an answer in words belongs: nbgrader's text, and ours
 TAMPERED = (
     "something that tests compare by (in NumPy, SciPy, torch or Python) had been replaced before, and was put back. "
     "The points are right; read the cells above it."
 )
-START_SECONDS = 120  # a slow machine needs some to import torch
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a submission may use."""
-
-    cell_seconds: int = 60
-    seconds: int = 600  # all runs of one submission together
-    memory: int = 6 * 2**30  # bytes of addresses: torch alone takes two thousand million
-    disk: int = 64 * 2**20
-    output: int = 10_000_000
-    processes: int = 64
-    restarts: int = 8
-
-    def kernel(self) -> dict[str, int]:
-        """What the process itself asks of the kernel."""
-        return {"cpu": self.seconds, "memory": self.memory, "disk": self.disk, "processes": self.processes}
 
 
 @dataclass
@@ -52,57 +30,63 @@ class Grade:
     """What one submission earned."""
 
     name: str
-    points: dict[str, int | None] = field(default_factory=dict)  # by test, or answer to be read: None until then
+    points: dict[str, float | None] = field(default_factory=dict)  # by test, or answer to be read: None until then
     messages: dict[str, str] = field(default_factory=dict)  # by test, where it failed
+    kinds: dict[str, str] = field(default_factory=dict)  # by test, where it failed: fails, raises, not answered, …
     texts: dict[str, str] = field(default_factory=dict)  # answers in words
     remarks: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    date: str = ""
+    is_notebook: bool = True
+    extra: float = 0  # a person's, as is the note
+    note: str = ""
 
     @property
-    def total(self) -> int:
-        return sum(value or 0 for value in self.points.values())
-
-
-class Broken(Exception):
-    """The process ended or was ended. The message is the reason, for the student."""
+    def total(self) -> float:
+        return sum(value or 0 for value in self.points.values()) + self.extra
 
 
 def grade_file(path: Path, sheet: Sheet, limits: Limits, *, walled: bool = True, name: str | None = None) -> Grade:
     """The grade of one file; whatever it holds, a grade."""
     started = time.monotonic()
-    grade = Grade(name or path.name)
+    grade = Grade(name or path.name, date=date.today().isoformat())
     try:
         submission = lay_over(sheet, read_submission(path))
     except NoNotebook as error:
         grade.remarks.append(str(error))
+        grade.is_notebook = False
         grade.points = {test: 0 for question in sheet.questions for test in question.points}
         return grade
     grade.remarks += submission.remarks
     for question in sheet.questions:
         if question.is_read:
             text = submission.texts.get(question.answer, "")
-            grade.points[question.answer] = 0 if text.strip() in ("", EMPTY) else None
+            grade.points[question.answer] = 0 if text.strip() in EMPTY else None
             grade.texts[question.answer] = text
             if grade.points[question.answer] == 0:
                 grade.messages[question.answer] = UNANSWERED
     found, remarks = run_steps(submission.steps, limits, walled=walled)
     grade.remarks += remarks
+    defined = {name for step in submission.steps for name in defined_names(step.source)}
     for question in sheet.questions:
+        missing = [asked for asked in sheet.asked_names(question.answer) if asked not in defined]
         for test in question.tests:
-            went = found.get(test, {"ok": False, "message": "was not reached."})
+            went = found.get(test, {"ok": False, "message": "was not reached.", "kind": NOT_REACHED})
             grade.points[test] = question.points[test] if went["ok"] else 0
             if not went["ok"]:
-                grade.messages[test] = message_of(went)
+                grade.messages[test], grade.kinds[test] = message_of(went, missing), went["kind"]
     grade.seconds = round(time.monotonic() - started, 1)
     return grade
 
 
-def message_of(went: dict[str, Any]) -> str:
-    """What the student reads where a test failed."""
+def message_of(went: dict[str, Any], missing: Sequence[str] = ()) -> str:
+    """What the student reads where a test failed. ``missing`` names were asked for and are nowhere defined."""
     if went.get("type") == "NotImplementedError":
         return UNANSWERED
     if went.get("message"):
         return str(went["message"])
+    if went.get("type") == "NameError" and missing:
+        return f"{', '.join(missing)} is not defined: was it renamed, or its cell deleted?"
     if went.get("type") == "NameError":
         return "the name that this question asks for is not defined: run the notebook from top to bottom."
     return f"your answer raised {went.get('type') or 'an error'}." if went.get("type") else "did not hold."
@@ -110,7 +94,7 @@ def message_of(went: dict[str, Any]) -> str:
 
 def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """How each test went, by name; and remarks. Steps that break the process are left out, and the rest run again."""
-    left_out: set[str] = set()
+    left_out: dict[str, str] = {}  # steps, each with what it did
     failed: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []
     deadline = time.monotonic() + limits.seconds
@@ -128,9 +112,9 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
                     seconds = min(limits.cell_seconds, deadline - time.monotonic())
                     went = room.run(step, seconds)
                     if step.kind == "test":
-                        found[step.name] = _explained(went, step, sources, raised)
+                        found[step.name] = _explained(went, step, sources, raised, left_out)
                     elif not went["ok"] and went["type"] != "NotImplementedError" and step.kind != "added":
-                        raised[step.name] = f"{went['type']}: {went['message']}"
+                        raised[step.name] = f"{went['type']}: {went['message']}".replace(f"<{step.name}>, ", "")
                         remarks.append(f"{step.name}: the cell raised {raised[step.name]}")
                     if went.get("tampered"):
                         remarks.append(f"{step.name}: {TAMPERED}")
@@ -140,141 +124,31 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
                 raise
             remarks.append(f"{running}: {broken}")
             failed |= found
-            failed[running] = {"ok": False, "type": "", "message": f"{broken}"}
-            left_out.add(running)
+            failed[running] = {"ok": False, "type": "", "message": f"{broken}", "kind": broken.kind}
+            left_out[running] = f"{broken}"
             if time.monotonic() >= deadline:
                 remarks.append(f"all time for one submission, {limits.seconds} s, is used up.")
                 break
     return failed, list(dict.fromkeys(remarks))
 
 
-def _explained(went: dict[str, Any], step: Step, sources: dict[str, str], raised: dict[str, str]) -> dict[str, Any]:
-    """How a test went, with the line of the student's that raised; the text of the line is taken from what was sent."""
-    if went["ok"] or went.get("message") or went.get("type") == "NotImplementedError":
+def _explained(
+    went: dict[str, Any], step: Step, sources: dict[str, str], raised: dict[str, str], left_out: dict[str, str]
+) -> dict[str, Any]:
+    """How a test went, of which kind a failure is, and the student's line that raised, its text as it was sent."""
+    if went["ok"]:
         return went
+    if went.get("message") or went.get("type") == "NotImplementedError":
+        return went | {"kind": LEFT if went.get("type") == "NotImplementedError" else FAILS}
     cell, line = str(went.get("cell", "")), went.get("line")
     lines = sources.get(cell, "").splitlines()
     if isinstance(line, int) and 0 < line <= len(lines):
         text = textwrap.shorten(lines[line - 1], 100, placeholder=" …")
         said = f"your answer raised {went['type']} in line {line} of {cell}: {text}"
-        return went | {"message": said}
+        return went | {"message": said, "kind": RAISES}
     of = of_question(step.name)
+    if went.get("type") == "NameError" and of in left_out:
+        return went | {"message": f"the cell {of} was left out: {left_out[of]}", "kind": Broken(left_out[of]).kind}
     if went.get("type") == "NameError" and of in raised:
-        return went | {"message": f"the cell {of} itself raised {raised[of]}: mend that first."}
-    return went
-
-
-class Room:
-    """A process in the sandbox that runs steps."""
-
-    def __init__(self, limits: Limits, walled: bool) -> None:
-        self.limits, self.walled = limits, walled
-
-    def __enter__(self) -> "Room":
-        self.folder = tempfile.TemporaryDirectory(prefix="homework-")
-        answers, theirs = os.pipe()
-        inner = [sys.executable, "-B", "-X", "faulthandler=0", "-c", _START, str(theirs)]
-        limits = self.limits.kernel() | {"walled": int(self.walled)} if os.name == "posix" else {}
-        self.process = subprocess.Popen(
-            sandbox.command(inner, walled=self.walled, limits=self.limits.kernel()),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=(theirs,),
-            env=sandbox.environment(self.walled, self.folder.name), cwd=self.folder.name, start_new_session=True,
-        )  # fmt: skip
-        os.close(theirs)
-        self.printed, self.first = 0, b""
-        self.answers: list[bytes] = []
-        self.told = threading.Condition()
-        self.ended = False
-        self.readers = [
-            threading.Thread(target=self._drain, args=(self.process.stdout,), daemon=True),
-            threading.Thread(target=self._listen, args=(os.fdopen(answers, "rb"),), daemon=True),
-        ]
-        for reader in self.readers:
-            reader.start()
-        try:
-            self._send(limits)
-            self._answer(START_SECONDS, None)
-        except Broken as broken:
-            self.__exit__()
-            said = self.first.decode(errors="replace").strip()[-500:]
-            raise sandbox.NoWalls(f"the process did not start: {broken} It said: {said or 'nothing'}") from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            try:
-                os.killpg(self.process.pid, 9)
-            except (ProcessLookupError, PermissionError):
-                self.process.kill()
-        self.process.wait()
-        for reader in self.readers:
-            reader.join(timeout=5)
-        for stream in (self.process.stdin, self.process.stdout):
-            try:
-                if stream is not None:
-                    stream.close()
-            except OSError:  # what was still to be sent goes nowhere
-                pass
-        self.folder.cleanup()
-
-    def run(self, step: Step, seconds: float) -> dict[str, Any]:
-        """One step, within some seconds.
-
-        Raises
-        ------
-        Broken : it took longer, printed too much, or ended the process.
-        """
-        nonce = secrets.token_hex(8)
-        self._send({"nonce": nonce, "kind": step.kind, "name": step.name, "source": step.source})
-        return self._answer(seconds, nonce)
-
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(message).encode() + b"\n")
-            self.process.stdin.flush()
-        except (BrokenPipeError, OSError):
-            raise Broken("it ended Python.") from None
-
-    def _answer(self, seconds: float, nonce: str | None) -> dict[str, Any]:
-        deadline = time.monotonic() + max(seconds, 0.1)
-        with self.told:
-            while True:
-                while self.answers:
-                    try:
-                        found = json.loads(self.answers.pop(0))
-                    except ValueError:
-                        continue
-                    if isinstance(found, dict) and (nonce is None or found.get("nonce") == nonce):
-                        return found
-                if self.printed > self.limits.output:
-                    raise Broken(f"it printed more than {self.limits.output // 1_000_000} MB.")
-                if self.ended:
-                    raise Broken("it ended Python.")
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise Broken(f"it ran longer than {seconds:.0f} s.")
-                self.told.wait(min(left, 0.5))
-
-    def _drain(self, stream: IO[bytes]) -> None:
-        """Read what is printed and forget it, up to a limit: then the pipe fills, and the printing stops."""
-        while part := stream.read1(65_536):  # type: ignore[attr-defined]
-            with self.told:
-                self.first = (self.first + part)[:4_000]
-                self.printed += len(part)
-                if self.printed > self.limits.output:
-                    self.told.notify()
-                    return  # unread, the pipe fills, and the printing stops
-
-    def _listen(self, stream: IO[bytes]) -> None:
-        while line := stream.readline(100_000):
-            with self.told:
-                self.answers = [*self.answers, line][-1_000:]
-                self.told.notify()
-        stream.close()
-        with self.told:
-            self.ended = True
-            self.told.notify()
-
-
-_START = "from course_lib.homework.runner import main; main()"
+        return went | {"message": f"the cell {of} itself raised {raised[of]}: mend that first.", "kind": RAISES}
+    return went | {"kind": FAILS if went.get("type") == "AssertionError" else RAISES}

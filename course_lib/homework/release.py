@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from course_lib.homework.sheet import SOURCE, Sheet, identity, read_sheet, sheet_names
+from course_lib.homework.sheet import CODE_STUB, SOURCE, TEXT_STUB, Sheet, identity, read_sheet, sheet_names
 
 ZIP_DAY = (2026, 1, 1, 0, 0, 0)  # the same bytes from the same source
 FOLDERS = {"students": "my_homework", "instructors": "homework_SOLUTIONS"}  # unpacked in one place, they stay apart
@@ -34,12 +34,13 @@ def student_version(sheet: Sheet) -> NotebookNode:
     notebook = nbformat.from_dict(sheet.notebook.copy())
     notebook = nbformat.reads(nbformat.writes(notebook), as_version=4)  # a copy, cells too
     steps = (
-        preprocessors.LockCells, preprocessors.ClearSolutions, preprocessors.ClearOutput,
-        preprocessors.CheckCellMetadata, preprocessors.ComputeChecksums, preprocessors.ClearHiddenTests,
-        preprocessors.ComputeChecksums,
+        preprocessors.LockCells(),
+        preprocessors.ClearSolutions(code_stub={"python": CODE_STUB}, text_stub=TEXT_STUB),
+        preprocessors.ClearOutput(), preprocessors.CheckCellMetadata(), preprocessors.ComputeChecksums(),
+        preprocessors.ClearHiddenTests(), preprocessors.ComputeChecksums(),
     )  # fmt: skip
     for step in steps:
-        notebook, _ = step().preprocess(notebook, {})
+        notebook, _ = step.preprocess(notebook, {})
     return notebook
 
 

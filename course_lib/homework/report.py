@@ -1,46 +1,57 @@
-"""What a class gets back: a table of points, a page for each student, and one picture for the instructor."""
+"""What a class gets back: a table of points, a page for each student; and for who reads, all words on one page."""
 
 import csv
 import io
-import textwrap
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
-import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.figure import Figure
 
-from course_lib.figures.style import COLOUR, finding
-from course_lib.homework.grading import UNANSWERED, Grade
-from course_lib.homework.sheet import Sheet
+from course_lib.homework.by_hand import ByHand, own_columns
+from course_lib.homework.grading import EMPTY, Grade
+from course_lib.homework.sheet import Question, Sheet, identity
 
 TEMPLATES = Path(__file__).parent / "templates"
+COURSE = "From autoencoders to scVI"
 
 
-def table(grades: Sequence[Grade], sheet: Sheet) -> str:
-    """Points as CSV: a row for each submission, a column for each question, the total, what is left to read, remarks.
+def table(
+    grades: Sequence[Grade], sheet: Sheet, hands: Mapping[str, ByHand], pages: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """A row for each submission: points by question, what a person added, the total, what is left to read, remarks.
 
-    A name that a spreadsheet would take for a formula is led by an apostrophe.
+    A question in words, ``extra``, ``note`` and columns of a person's stand as the person wrote them. A name that a
+    spreadsheet would take for a formula is led by an apostrophe.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["submission", *(q.name for q in sheet.questions), "points", "of", "to_read", "seconds", "remarks"])
+    rows = []
     for grade in grades:
-        row: list[object] = [plain(grade.name)]
+        hand = hands.get(grade.name, ByHand())
+        row = {"submission": plain(grade.name)}
         for question in sheet.questions:
-            earned = [grade.points.get(test) for test in question.points]
-            row.append("" if None in earned else sum(value or 0 for value in earned))
-        row += [
-            grade.total,
-            sheet.total,
-            sum(_unread(grade, sheet).values()),
-            f"{grade.seconds:.0f}",
-            plain(" ".join(grade.remarks)),
-        ]
-        writer.writerow(row)
+            earned = sum(grade.points.get(test) or 0 for test in question.points)
+            row[question.name] = hand.columns.get(question.name, "") if question.is_read else number(earned)
+        row |= {
+            "extra": hand.columns.get("extra", ""), "points": number(grade.total), "of": number(sheet.total),
+            "to_read": number(sum(q.total for q in unread(grade, sheet))), "note": hand.columns.get("note", ""),
+            "page": pages.get(grade.name, ""), "remarks": plain(" ".join(grade.remarks)),
+            "seconds": f"{grade.seconds:.0f}", "homework": sheet.name,
+        }  # fmt: skip
+        rows.append(row | {column: hand.columns.get(column, "") for column in own_columns(hands, list(row))})
+    return rows
+
+
+def as_csv(rows: Sequence[Mapping[str, str]], separator: str = ",") -> str:
+    """The table as a spreadsheet reads it."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), delimiter=separator, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return out.getvalue()
+
+
+def number(value: float) -> str:
+    return f"{value:g}"
 
 
 def plain(text: str) -> str:
@@ -49,71 +60,72 @@ def plain(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def _unread(grade: Grade, sheet: Sheet) -> dict[str, int]:
-    return {q.answer: q.total for q in sheet.questions if q.is_read and grade.points.get(q.answer) is None}
+def unread(grade: Grade, sheet: Sheet) -> list[Question]:
+    """Questions whose answers wait for a person."""
+    return [q for q in sheet.questions if q.is_read and grade.points.get(q.answer, 0) is None]
 
 
 def feedback(grade: Grade, sheet: Sheet) -> str:
     """One page for one student: points by question, and for each test that failed where to look."""
-    questions = []
-    for question in sheet.questions:
-        tests = [
-            {"name": test, "points": grade.points.get(test), "of": of, "message": grade.messages.get(test, "")}
-            for test, of in question.points.items()
-        ]
-        questions.append({
-            "title": question.title, "tests": tests, "of": question.total, "is_read": question.is_read,
-            "points": sum(value or 0 for value in (grade.points.get(t) for t in question.points)),
-            "unread": question.answer in _unread(grade, sheet), "text": grade.texts.get(question.answer, ""),
-        })  # fmt: skip
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("feedback.html.j2").render(
-        name=plain(grade.name), title=sheet.title, questions=questions, total=grade.total, of=sheet.total,
-        unread=sum(_unread(grade, sheet).values()), remarks=grade.remarks,
+    waiting = unread(grade, sheet)
+    questions = [
+        {
+            "title": title(question), "of": question.total, "is_read": question.is_read, "unread": question in waiting,
+            "points": number(sum(grade.points.get(test) or 0 for test in question.points)),
+            "text": grade.texts[question.answer] if _wrote(grade, question) else "", "tests": _tests(grade, question),
+        }
+        for question in sheet.questions
+    ]  # fmt: skip
+    return _page(
+        "feedback", grade=grade, sheet=sheet, name=plain(grade.name), questions=questions, total=number(grade.total),
+        extra=f"{grade.extra:+g}".replace("-", "−") if grade.extra else "", unread=sum(q.total for q in waiting),
     )  # fmt: skip
 
 
-def short(title: str) -> str:
-    """``Question 3: A title (4 points)`` as ``q3  A title``."""
-    number, _, words = title.partition(": ")
-    return f"{number.replace('Question ', 'q')}  {words.rpartition(' (')[0] or words}"
+def _tests(grade: Grade, question: Question) -> list[dict[str, Any]]:
+    """How each test went. What the test above said too is not said twice."""
+    found: list[dict[str, Any]] = []
+    said = ""
+    for test, of in question.points.items():
+        message = grade.messages.get(test, "")
+        shown = "as above." if message and message == said else message
+        found.append({"name": test, "right": bool(grade.points.get(test)), "of": of, "message": shown})
+        said = message
+    return found
 
 
-def class_figure(grades: Sequence[Grade], sheet: Sheet) -> tuple[Figure, str]:
-    """Left the share of its points that each question earned, right the commonest failures; and the same in words."""
-    graded = [question for question in sheet.questions if not question.is_read]
-    share = {
-        q.name: float(np.mean([sum(g.points.get(t) or 0 for t in q.tests) / q.total for g in grades])) for q in graded
-    }
-    failures = Counter(
-        (test, "not answered" if grade.messages[test] == UNANSWERED else grade.messages[test])
-        for grade in grades
-        for test in grade.messages
-        if test in {t for q in graded for t in q.tests}
-    ).most_common(8)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(15, 1.8 + 0.55 * max(len(share), len(failures), 3)))
-    titles = {q.name: short(q.title) for q in graded}
-    places = np.arange(len(share))
-    left.barh(places, list(share.values()), color=COLOUR["model"])
-    left.set_yticks(places, [textwrap.shorten(titles[name], 40, placeholder=" …") for name in share])
-    left.set(xlim=(0, 1), ylim=(len(share) - 0.5, -0.5), xlabel="share of its points, mean of the class")
-    hardest = min(share, key=lambda name: share[name]) if share else ""
-    finding(left, f"Hardest: {titles.get(hardest, 'none').split('  ')[0]}")
-    right.barh(np.arange(len(failures)), [count for _, count in failures], color=COLOUR["wrong"])
-    words = [
-        "\n".join(textwrap.wrap(textwrap.shorten(f"{test}: {said}", 108, placeholder=" …"), 56))
-        for (test, said), _ in failures
-    ]
-    right.set_yticks(np.arange(len(failures)), words, fontsize=10)
-    right.set(ylim=(max(len(failures), 1) - 0.5, -0.5), xlabel="submissions")
-    finding(right, "The commonest failures")
-    alt = (
-        f"{len(grades)} submissions. Share of points by question: "
-        + ", ".join(f"{name} {value:.2f}" for name, value in share.items())
-        + ". Commonest failures: "
-        + "; ".join(f"{test} in {count} ({said})" for (test, said), count in failures)
-        + "."
+def to_read(grades: Sequence[Grade], sheet: Sheet, table_name: str) -> str:
+    """All answers to each question in words under each other, below the author's answer with its points."""
+    questions = []
+    cells = sheet.notebook.cells
+    for question in sheet.questions:
+        if not question.is_read:
+            continue
+        place = next(i for i, cell in enumerate(cells) if identity(cell) == question.answer)
+        name, written = question.answer, [grade for grade in grades if _wrote(grade, question)]
+        questions.append({
+            "name": name, "title": title(question), "of": question.total, "asked": cells[place - 1].source,
+            "model": cells[place].source, "unread": sum(question in unread(grade, sheet) for grade in written),
+            "empty": [plain(grade.name) for grade in grades if not _wrote(grade, question)],
+            "answers": [
+                {"name": plain(grade.name), "text": grade.texts[name], "points": grade.points[name]}
+                for grade in written
+            ],
+        })  # fmt: skip
+    return _page("to_read", sheet=sheet, questions=questions, table=table_name)
+
+
+def _wrote(grade: Grade, question: Question) -> bool:
+    return grade.texts.get(question.answer, "").strip() not in EMPTY
+
+
+def title(question: Question) -> str:
+    """A question's title without its points."""
+    return question.title.rpartition(" (")[0] or question.title
+
+
+def _page(template: str, **content: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    return fig, alt
+    return environment.get_template(f"{template}.html.j2").render(course=COURSE, **content)

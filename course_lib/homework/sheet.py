@@ -16,6 +16,8 @@ from nbformat import NotebookNode
 
 SOURCE = Path(__file__).resolve().parents[2] / "homework" / "source"
 NAME = re.compile(r"(q\d+)(?:_\w+)?")
+CODE_STUB = '# YOUR CODE HERE\nraise NotImplementedError("not answered yet")'  # where students are to write
+TEXT_STUB = "YOUR ANSWER HERE (double-click to write, Shift+Enter to show it)"
 
 
 @dataclass(frozen=True)

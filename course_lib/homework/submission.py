@@ -5,7 +5,9 @@ Given cells and tests are the source's, whatever the student made of them; answe
 added run where they stand. So a test that was edited or deleted counts as the author wrote it.
 """
 
+import itertools
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +15,7 @@ from typing import Literal
 import nbformat
 from nbformat import NotebookNode
 
+from course_lib.homework.file_kinds import what_it_is
 from course_lib.homework.sheet import Sheet, defined_names, identity, role
 
 MOST_BYTES = 20_000_000
@@ -67,7 +70,9 @@ def read_submission(path: Path) -> NotebookNode:
         if "{" in text:
             break
     try:
-        notebook = nbformat.reads(text, as_version=4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nbformat tells, of no file in particular, that two cells have one id
+            notebook = nbformat.reads(text, as_version=4)
         if not isinstance(notebook.get("cells"), list):
             raise TypeError("no cells")
         for cell in notebook.cells:
@@ -76,7 +81,12 @@ def read_submission(path: Path) -> NotebookNode:
             if not (isinstance(cell.get("source"), str) and isinstance(cell.get("metadata", {}), dict)):
                 raise TypeError("a cell without text")
     except (json.JSONDecodeError, nbformat.reader.NotJSONError):
-        raise NoNotebook("the file is no notebook: it does not hold JSON.") from None
+        what = what_it_is(path)
+        is_broken = not what and content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{")
+        if is_broken:
+            raise NoNotebook("the file starts as a notebook and breaks off: save it again, and hand that in.") from None
+        but = f", but {what}" if what else ""
+        raise NoNotebook(f"the file is no notebook{but}: hand in the notebook itself, the .ipynb.") from None
     except (RecursionError, MemoryError):
         raise NoNotebook("the file is no notebook: it is nested too deeply.") from None
     except Exception as error:  # nbformat fails in many ways on JSON that is no notebook
@@ -114,7 +124,9 @@ def find_answers(sheet: Sheet, notebook: NotebookNode) -> tuple[dict[str, Notebo
         name = identity(cell)
         if name in wanted and cell.get("cell_type") == wanted[name]:
             if name in found:
-                remarks.append(f"{name}: two cells carry this name; the last one counts.")
+                remarks.append(f"{name}: two cells carry this name; the last one that is written counts.")
+            if name in found and _is_blank(cell):
+                continue
             found[name] = cell
     taken = set(map(id, found.values()))
     for name, kind in wanted.items():
@@ -125,12 +137,30 @@ def find_answers(sheet: Sheet, notebook: NotebookNode) -> tuple[dict[str, Notebo
             free = id(cell) not in taken and identity(cell) not in sheet.cells and cell.get("cell_type") == "code"
             if free and asked <= set(defined_names(cell.source)):
                 found[name] = cell
+        if kind == "markdown":
+            below = _below_its_heading(sheet, name, notebook)
+            found |= {name: below} if below is not None else {}
         if name in found:
             taken.add(id(found[name]))
-            remarks.append(f"{name}: its cell had lost its name, and was known by {', '.join(sorted(asked))}.")
+            by = ", ".join(sorted(asked)) or "the heading above it"
+            remarks.append(f"{name}: its cell had lost its name, and was known by {by}.")
         else:
             remarks.append(f"{name}: there is no answer's cell.")
     return found, remarks
+
+
+def _is_blank(cell: NotebookNode) -> bool:
+    return not cell.source.strip() or "raise NotImplementedError" in cell.source or "YOUR ANSWER HERE" in cell.source
+
+
+def _below_its_heading(sheet: Sheet, answer: str, notebook: NotebookNode) -> NotebookNode | None:
+    """The nameless cell of text that follows a question's heading."""
+    heading = next(f"## {question.title}" for question in sheet.questions if question.answer == answer)
+    for above, cell in itertools.pairwise(notebook.cells):
+        kinds = (above.get("cell_type"), cell.get("cell_type"))
+        if kinds == ("markdown", "markdown") and heading in above.source.splitlines() and not identity(cell):
+            return None if cell.source.startswith("#") else cell
+    return None
 
 
 def _added(sheet: Sheet, notebook: NotebookNode, answers: set[int]) -> dict[str, list[str]]:
