@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawn import lines, title, untidy, words
+from matplotlib.text import Text
 
 from course_lib.figures import elbo as draw
+from course_lib.figures import style
 
 Z = np.linspace(-4, 4, 201)
 
@@ -83,6 +85,16 @@ def test_the_figure_is_titled_labelled_and_its_text_holds_the_values(name):
     assert any(len(finding.split()) >= 4 for finding in findings)
     assert any(ax.get_xlabel() for ax in fig.axes)
     assert [value for value in SAID[name] if value not in alt] == []
+
+
+@pytest.mark.parametrize("name", [*DRAWN, "vae_as_a_graph"])
+def test_every_text_reads_on_white_once_letters_are_darkened(name):
+    fig, _ = DRAWN.get(name, draw.vae_as_a_graph)()
+    style.darken_letters(fig)
+    fig.canvas.draw()
+    written = [text for text in fig.findobj(Text) if text.get_text()]
+    assert written
+    assert {text.get_text(): text.get_color() for text in written if style.contrast(text.get_color()) < 4.5} == {}
 
 
 def test_every_public_function_is_tested_here():

@@ -1,6 +1,7 @@
 """`check`, `show_source` and the figures' style: what a notebook leans on to be honest."""
 
 import ast
+import colorsys
 import inspect
 import io
 from itertools import pairwise
@@ -10,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
 from course_lib import notebook
 from course_lib.figures import style
@@ -186,6 +188,41 @@ def test_lines_and_anchors_stand_out_from_white():
     for role, colour in style.COLOUR.items():
         contrast = 1.05 / (relative_luminance(colour) + 0.05)
         assert contrast > 2, (role, contrast)
+
+
+def test_contrast_is_that_of_wcag():
+    assert style.contrast("white") == pytest.approx(1)
+    assert style.contrast("black") == pytest.approx(21)
+    for colour in (style.ORANGE, style.GREY, "#0a0a0a"):
+        assert style.contrast(colour) == pytest.approx(1.05 / (relative_luminance(colour) + 0.05), rel=1e-6)
+
+
+@pytest.mark.parametrize("colour", [*style.CATEGORIES, "#a36f00", "#8a8a8a"])
+def test_ink_keeps_the_hue_and_is_no_darker_than_letters_need(colour):
+    dark = style.ink(colour)
+    assert 1.05 / (relative_luminance(dark) + 0.05) >= 4.5
+    assert style.ink(dark) == dark
+    if style.contrast(colour) >= 4.5:
+        assert dark == colour.lower()
+    else:
+        assert style.contrast(dark) < 4.7
+        hues = [colorsys.rgb_to_hsv(*to_rgb(shade))[0] for shade in (colour, dark)]
+        assert hues[0] == pytest.approx(hues[1], abs=0.01)
+
+
+def test_show_darkens_letters_and_nothing_else(displayed):
+    fig, ax = plt.subplots()
+    (line,) = ax.plot([1, 2], [3, 4], color=style.ORANGE, label="orange")
+    style.label_lines(ax)
+    legend = ax.legend(labelcolor="linecolor")
+    ax.text(1, 3, "on a dark bar", color="white")
+    ax.set_title("Rose", loc="left", color=style.PURPLE)
+    style.show(fig, alt=ALT)
+    named, white = ax.texts
+    assert named.get_color() == legend.get_texts()[0].get_color() == style.ink(style.ORANGE) != style.ORANGE
+    assert (line.get_color(), white.get_color()) == (style.ORANGE, "white")
+    assert style.contrast(ax.title.get_color()) >= 4.5
+    assert ax._left_title.get_color() == style.ink(style.PURPLE)
 
 
 def test_categories_are_the_okabe_ito_colours_and_grey_each_once():

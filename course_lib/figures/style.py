@@ -14,11 +14,15 @@ import numpy as np
 from IPython.display import display
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.typing import ColorType
 from PIL import Image
 
 DPI = 110  # 9 inches give 990 pixels: sharp on a projector, and a notebook stays under 1.5 MB
 SHORTEST_ALT = 40  # characters; less cannot hold a takeaway and its values
+LEAST_CONTRAST = 4.5  # of letters on white, by WCAG 2.1 (https://www.w3.org/TR/WCAG21/#contrast-minimum)
 
 BLACK, GREY = "#000000", "#6e6e6e"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
@@ -72,7 +76,7 @@ plt.rcParams.update(STYLE)
 
 
 def show(fig: Figure, alt: str) -> None:
-    """Display a figure once, as a PNG that carries its alternative text, and close it.
+    """Display a figure once, as a PNG that carries its alternative text, and close it; letters are darkened first.
 
     Parameters
     ----------
@@ -96,6 +100,7 @@ def show(fig: Figure, alt: str) -> None:
             f"alt: expected at least {SHORTEST_ALT} characters that say what the figure shows and with which values, "
             f"found {len(text)}: {text!r}; write the takeaway, not the plot's name."
         )
+    darken_letters(fig)
     drawn, picture = io.BytesIO(), io.BytesIO()
     fig.savefig(drawn, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.1)
     plt.close(fig)  # or the inline backend draws it a second time
@@ -106,6 +111,26 @@ def show(fig: Figure, alt: str) -> None:
         metadata={"image/png": {"alt": text}},
         raw=True,
     )
+
+
+def contrast(colour: ColorType) -> float:
+    """Contrast of a colour with white, 1 to 21, as WCAG 2.1 defines it."""
+    share = np.array(to_rgb(colour))
+    linear = np.where(share <= 0.03928, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05))
+
+
+def ink(colour: ColorType) -> str:
+    """The colour as letters on white need it: its hue, as dark as `LEAST_CONTRAST` asks."""
+    shades = (np.floor(255 * share * np.array(to_rgb(colour)) + 1e-6) / 255 for share in np.linspace(1, 0, 256))
+    return to_hex(next(shade for shade in shades if contrast(shade) >= LEAST_CONTRAST))
+
+
+def darken_letters(fig: Figure) -> None:
+    """Give every text of a figure the `ink` of its colour. White letters stay: they stand on something dark."""
+    for text in fig.findobj(Text):
+        if 1 < contrast(text.get_color()) < LEAST_CONTRAST:
+            text.set_color(ink(text.get_color()))
 
 
 def finding(ax: Axes, sentence: str) -> None:
