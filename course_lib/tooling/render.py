@@ -56,7 +56,10 @@ def slides(notebook: NotebookNode, name: str) -> str:
     NotATalk : the notebook has none, or one that breaks a limit.
     """
     made = talk.slides(notebook, name)
-    shown = [{**vars(slide), **_headed(slide), **_look(slide, number)} for number, slide in enumerate(made)]
+    shown = [
+        {**vars(slide), **_headed(slide), **_look(slide, number), "answers": number > 0 and made[number - 1].asks}
+        for number, slide in enumerate(made)
+    ]
     folders = [TEMPLATES / "course_slides", TEMPLATES / "course_page"]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders), undefined=jinja2.StrictUndefined, trim_blocks=True
