@@ -23,6 +23,7 @@ import argparse
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,17 +96,15 @@ def slides(notebook: NotebookNode, name: str) -> list[Slide]:
             'give some {"slide": …} or {"show": …} (CONTRIBUTING.md, "Add a notebook").'
         )
     passages = list(_passages(notebook))
-    notes = _notes(made, passages)
-    return [
-        replace(
-            slide,
-            section=_section(slide, passages),
-            notes="\n\n".join(notes[number] or (_next_words(slide, passages) if answers else [])),
-            answer=_printed(notebook.cells[made[number - 1].cell + 1 : slide.cell + 1]) if answers else "",
-        )
-        for number, slide in enumerate(made)
-        for answers in [number > 0 and made[number - 1].asks]
+    told = [
+        replace(slide, section=_section(slide, passages), notes="\n\n".join(notes))
+        for slide, notes in zip(made, _notes(made, passages), strict=True)
     ]
+    for number, (question, slide) in enumerate(pairwise(told), start=1):
+        if question.asks:
+            answer = _printed(notebook.cells[question.cell + 1 : slide.cell + 1])
+            told[number] = replace(slide, notes=slide.notes or _next_words(slide, passages), answer=answer)
+    return told
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,8 @@ def _notes(slides: Sequence[Slide], passages: Sequence[_Passage]) -> list[list[s
     shown = {number for passage in passages if _is_on(passage, first) for number in passage.under}
     notes: list[list[str]] = [[] for _ in slides]
     ahead: list[str] = []  # said before the slide that it belongs to
-    current, section = -1, ()  # the slide before, and where it stands
+    current = -1  # the slide before
+    section: tuple[int, ...] = ()  # where it stands
     for passage in passages:
         if _is_on(passage, first):
             notes[first[passage.cell]] += [*ahead, passage.prose]
@@ -161,11 +161,11 @@ def _is_on(passage: _Passage, cells: Container[int]) -> bool:
     return passage.cell in cells and not passage.goes_on
 
 
-def _next_words(slide: Slide, passages: Sequence[_Passage]) -> list[str]:
+def _next_words(slide: Slide, passages: Sequence[_Passage]) -> str:
     """The first paragraph after a slide, if it goes on under the same heading: there the notebook answers."""
     before = [passage for passage in passages if passage.cell <= slide.cell]
     following = [passage for passage in passages[len(before) :] if passage.prose][:1]
-    return [p.prose.partition("\n\n")[0] for p in following if p.under == before[-1].under]
+    return "".join(p.prose.partition("\n\n")[0] for p in following if p.under == before[-1].under)
 
 
 def _section(slide: Slide, passages: Sequence[_Passage]) -> str:
