@@ -66,9 +66,9 @@ class Watched:
 class Opened(Watched):
     """A page or a deck, opened as a file."""
 
-    def __init__(self, page: Any, path: Path) -> None:
+    def __init__(self, page: Any, path: Path, query: str = "") -> None:
         super().__init__(page, "file:")
-        page.goto(path.resolve().as_uri())
+        page.goto(path.resolve().as_uri() + query)
         page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
 
     def slides(self) -> Iterator[int]:

@@ -66,8 +66,9 @@ def faults_of_deck(opened: Opened, slides: list[talk.Slide]) -> list[str]:
     for index in opened.slides():
         faults += [f"slide {index + 1}: {fault}" for fault in opened.page.evaluate(OVERFLOW)]
         typeset = opened.page.evaluate(TYPESET)
-        if index < len(slides) and typeset != formulas(slides[index].words):
-            faults.append(f"slide {index + 1}: {typeset} equations typeset of {formulas(slides[index].words)}")
+        written = sum(map(formulas, (slides[index].section, slides[index].words))) if index < len(slides) else typeset
+        if typeset != written:
+            faults.append(f"slide {index + 1}: {typeset} equations typeset of {written}")
     if index + 1 != len(slides):
         faults.append(f"{index + 1} slides, expected {len(slides)}")
     return faults + faults_of_any(opened)
@@ -149,4 +150,35 @@ def test_a_deck_is_scaled_to_the_screen_and_its_notes_are_hidden(build, window):
     assert opened.page.evaluate("document.querySelectorAll('aside.notes mjx-container').length") == 1
     opened.page.set_viewport_size({"width": WIDTH // 2, "height": HEIGHT // 2})
     opened.page.wait_for_function("Reveal.getScale() === 0.5")
+    opened.page.close()
+
+
+PAGE_OF_PDF = re.compile(rb"/Type\s*/Page\b")
+LOST = """() => [...document.querySelectorAll(".pdf-page")].flatMap((page, index) => {
+  const paper = page.getBoundingClientRect(), found = [];
+  for (const element of page.querySelectorAll("section > header > *, .body > *")) {
+    const box = element.getBoundingClientRect(), margin = element.matches("img") ? 10 : 20;
+    if (box.left < paper.left + margin || box.right > paper.right - margin ||
+        box.top < paper.top + margin || box.bottom > paper.bottom - margin)
+      found.push(`page ${index + 1}: ${element.tagName} without its margin`);
+    if (element.matches("img") && box.height < 300) found.push(`page ${index + 1}: a figure ${box.height} high`);
+  }
+  return found;
+})"""
+
+
+@pytest.mark.parametrize("name", ["03_vae_elbo", "08_differential_expression"])
+@pytest.mark.parametrize("of_page", [True, False], ids=["size of the slides", "letter"])
+def test_a_deck_is_printed_one_slide_a_page_with_whole_figures_and_margins(name, of_page, build, window):
+    [path] = find_notebooks([name])
+    deck = render.write_slides(read(path), path.stem, build / "slides")
+    assert deck is not None
+    opened = Opened(window.new_page(), deck, "?print-pdf")
+    count = len(talk.slides(read(path), path.stem))
+    printed = opened.page.pdf(prefer_css_page_size=of_page, print_background=True)
+    assert len(PAGE_OF_PDF.findall(printed)) == count
+    opened.page.emulate_media(media="print")
+    assert opened.page.evaluate("document.querySelectorAll('.pdf-page section').length") == count
+    assert opened.page.evaluate(LOST) == []
+    assert faults_of_any(opened) == []
     opened.page.close()

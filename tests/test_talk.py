@@ -1,12 +1,15 @@
 """The talk in a notebook: what becomes a slide, what becomes a note, what is refused, and the slides as HTML."""
 
+import base64
 import hashlib
 import html
+import io
 import re
 
 import nbformat
 import pytest
 from good_notebook import ALT, figure_output
+from PIL import Image
 
 from course_lib.tooling import render, talk
 from course_lib.tooling.assets import MATHJAX, REVEAL, copy_assets
@@ -107,23 +110,98 @@ def test_a_text_that_is_no_docstring_stays_in_the_code():
 # --- what the speaker reads -----------------------------------------------------------------------------------------
 
 
-def test_prose_is_read_beside_the_slide_before_it_and_no_word_is_lost():
+def test_prose_is_read_beside_the_slide_before_it_and_within_a_section_no_word_is_lost():
     made = slides(
         markdown("Before any slide."),
         markdown("The opening.", {"slide": "# Title"}),
         markdown("Explains the opening."),
         code("x = 1"),
-        markdown(f"An idea.\n\n{PREDICT}", [{"slide": "## Idea"}, {"slide": "predict"}]),
+        markdown("An idea.", [{"slide": "## Idea"}, {"slide": "## Two"}]),
         code("show(fig)", figure_output(), asked={"show": "figure"}),
         markdown("What was seen."),
-        markdown("References."),
+        markdown("And more."),
     )
     assert [slide.notes for slide in made] == [
         "Before any slide.\n\nThe opening.\n\nExplains the opening.",
-        f"An idea.\n\n{PREDICT}",
+        "An idea.",
         "",
-        "What was seen.\n\nReferences.",
+        "What was seen.\n\nAnd more.",
     ]
+
+
+def test_a_section_without_a_slide_is_not_read_and_the_prose_of_one_stays_in_it():
+    made = slides(
+        markdown("# Title\n\nOpening.", {"slide": "# Title"}),
+        markdown("## Not shown\n\nAside.\n\n```python\n# no heading\n```"),
+        markdown("More of it.\n\n## Shown\n\nLeads to the figure."),
+        code("show(fig)", figure_output(), asked={"show": "figure"}),
+        markdown("Seen.\n\n### A remark\n\nNot read.\n\n### Below\n\nRead, as is what it stands under."),
+        code("x = 1", asked={"show": "code"}),
+        markdown("Last words.\n\n## Exercises\n\nNot read."),
+        markdown("### One\n\nNor this."),
+    )
+    assert [slide.notes for slide in made] == [
+        "# Title\n\nOpening.",
+        "## Shown\n\nLeads to the figure.\n\nSeen.",
+        "### Below\n\nRead, as is what it stands under.\n\nLast words.",
+    ]
+
+
+def test_words_above_a_heading_are_read_where_they_go_on_and_not_with_the_slide_below():
+    made = slides(
+        markdown("## One\n\nIdea.", {"slide": "## One"}),
+        markdown("More of one.\n\n## Two\n\nNew.", {"slide": "## Two"}),
+    )
+    assert [slide.notes for slide in made] == ["## One\n\nIdea.\n\nMore of one.", "## Two\n\nNew."]
+
+
+def test_the_answer_stands_beside_the_slide_after_a_question():
+    question = markdown(f"## Idea\n\nProse.\n\n{PREDICT}", {"slide": "predict"})
+    between = code("", printed("✓ it falls: 0.12\n"))
+    seen = code("show(fig)", figure_output(), printed("half of 0.24\n"), asked={"show": "figure"})
+    late = code("", printed("✓ of something else\n"), asked={"show": "figure"})
+    late.outputs.append(figure_output())
+
+    asked, answered, other = slides(question, between, seen, markdown("It falls.\n\nBecause."), late)
+    assert (asked.answer, answered.answer, other.answer) == ("", "✓ it falls: 0.12\nhalf of 0.24", "")
+    assert PREDICT in asked.notes
+    assert answered.notes == "It falls.\n\nBecause."
+
+    next_slide = markdown("It falls.\n\nBecause.", {"slide": "## More"})  # which answers on a slide of its own
+    assert [slide.notes for slide in slides(question, between, seen, next_slide)[1:]] == [
+        "It falls.",
+        "It falls.\n\nBecause.",
+    ]
+    elsewhere = markdown("## Another thing\n\nProse.", {"slide": "## More"})
+    assert slides(question, between, seen, elsewhere)[1].notes == ""
+    assert slides(question, markdown("The answer."), seen)[1].notes == "The answer."
+
+
+def test_a_question_has_the_heading_that_it_stands_under_and_other_slides_their_own():
+    made = slides(
+        markdown("# Title", {"slide": "# *The* title\n\nWords."}),
+        markdown("## Where $z$ sits\n\nProse."),
+        markdown(PREDICT, {"slide": "predict"}),
+        code("x", asked={"show": "code"}),
+    )
+    assert [slide.section for slide in made] == ["", "Where $z$ sits", ""]
+    assert [slide.heading for slide in made] == ["*The* title", "Where $z$ sits", ""]
+    assert [slide.kind for slide in made] == ["words", "predict", "code"]
+
+
+@pytest.mark.parametrize(
+    ("cited", "left"),
+    [
+        ("Smith 2020 (https://doi.org/10.1/x-y) finds", "Smith 2020 finds"),
+        ("Smith (2020, https://doi.org/10.1/x) finds", "Smith (2020) finds"),
+        ("Smith (2020, <https://doi.org/10.1/x>) finds", "Smith (2020) finds"),
+        ("[Smith](https://doi.org/10.1/x) finds", "[Smith](https://doi.org/10.1/x) finds"),
+    ],
+)
+def test_the_address_of_a_work_stays_off_the_slide_of_a_question(cited, left):
+    [slide] = slides(markdown(f"> **Predict.** {cited} what?", {"slide": "predict"}))
+    assert slide.words == f"> **Predict.** {left} what?"
+    assert cited in slide.notes
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------
@@ -142,6 +220,7 @@ LONG = "\n".join(f"a{n} = {n}" for n in range(13))
         (code("", printed(LONG), asked={"show": "text"}), "at most 12 lines, found 13"),
         (markdown("", {"slide": f"```python\n{LONG}\n```"}), "at most 12 lines, found 13"),
         (markdown("", {"slide": "![a](b.png)"}), "no picture in Markdown"),
+        (markdown("", {"slide": "Smith (2020, https://doi.org/10.1/x)"}), "no bare address"),
         (markdown("", {"slide": "## x", "shows": "figure"}), "'shows'"),
         (markdown("", "slide"), "found 'slide'"),
         (markdown("", [{}]), "found {}"),
@@ -207,8 +286,8 @@ def rendered():
         nbformat.v4.new_notebook(
             cells=[
                 markdown("# 09 · A title\n\nSaid, not shown.", {"slide": "# On the slide\n\nWith $a_1 < b_2$."}),
-                markdown(PREDICT, {"slide": "predict"}),
-                code("fig", FIGURE, asked={"show": "figure"}),
+                markdown(f"## Up or *down*\n\n{PREDICT}", {"slide": "predict"}),
+                code("fig", FIGURE, printed("✓ a < b\n"), asked={"show": "figure"}),
                 code("x = a < b", printed("✓ tick\nx < y\n"), asked=[{"show": "code"}, {"show": "text"}]),
             ]
         ),
@@ -229,14 +308,40 @@ def test_each_slide_is_a_section_and_only_the_speaker_sees_the_prose(rendered):
 
 def test_a_figure_on_a_slide_keeps_its_text_and_ticks_stay_away(rendered):
     assert alts_in(rendered) == [ALT]
+    rendered = re.sub(r'<aside class="notes">.*?</aside>', "", rendered, flags=re.DOTALL)
     text = html.unescape(re.sub(r"<[^>]+>", "", rendered))
     assert "x = a < b" in text
     assert "x < y" in text
     assert "✓ tick" not in text
 
 
-def test_the_prediction_has_a_slide_of_its_own_kind(rendered):
-    assert re.findall(r'<section class="(\w*)"', rendered) == ["opening", "predict", "figure", "", ""]
+def test_the_prediction_has_a_slide_of_its_own_kind_and_says_where_it_stands(rendered):
+    looks = [look.partition(" ")[0] for look in re.findall(r'<section class="([\w ]*)"', rendered)]
+    assert looks == ["opening", "predict", "figure", "", ""]
+    assert "<header><p>Up or <em>down</em></p>" in rendered
+
+
+def test_the_speaker_reads_the_answer_and_what_a_figure_shows(rendered):
+    _, asked, answered, *_ = re.findall(r'<aside class="notes">(.*?)</aside>', rendered, re.DOTALL)
+    assert ">✓ a &lt; b</pre>" in answered
+    assert html.escape(ALT) in answered
+    assert "The answer" in answered
+    assert "The answer" not in asked
+    assert "<pre" not in asked
+
+
+@pytest.mark.parametrize(
+    ("size", "words", "look"),
+    [((900, 450), "## Seen", "figure"), ((500, 400), "## Seen", "figure narrow"), ((500, 400), "## A\n\nb", "figure")],
+)
+def test_a_figure_hardly_wider_than_high_stands_beside_its_title(size, words, look):
+    picture = io.BytesIO()
+    Image.new("RGB", size).save(picture, format="png")
+    drawn = figure_output()
+    drawn.data["image/png"] = base64.b64encode(picture.getvalue()).decode()
+    cells = [code("fig", drawn, asked={"show": "figure", "slide": words})]
+    deck = render.slides(nbformat.v4.new_notebook(cells=cells), "09_name")
+    assert f'<section class="{look}" data-cell="1" style="--aspect: {size[0] / size[1]}">' in deck
 
 
 def test_a_link_to_a_notebook_leaves_its_words_and_a_link_elsewhere_stays():
@@ -271,3 +376,47 @@ def test_reveal_is_what_its_authors_published_and_licences_come_along(tmp_path):
 def test_a_package_that_is_missing_is_named_with_what_to_type(tmp_path):
     with pytest.raises(ModuleNotFoundError, match="no_such_package is not installed; type: make env"):
         copy_assets({"a.js": ("no_such_package", "a.js")}, tmp_path)
+
+
+# --- the commands ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    path = tmp_path / "07_up.ipynb"
+    cells = [
+        markdown("# Up\n\nFour words of prose.", {"slide": "# 07 · Up"}),
+        markdown(f"## Idea\n\n{PREDICT}", {"slide": "predict"}),
+        code("fig", FIGURE, printed("✓ up\n"), asked={"show": "figure", "slide": "## It rises"}),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_the_slides_of_a_talk_are_listed_by_number_with_kind_words_of_notes_and_title(notebook, capsys):
+    assert talk.main([str(notebook)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=3) for line in said[1:]] == [
+        ["1", "words", "5", "07 · Up"],
+        ["2", "predict", "9", "Idea"],
+        ["3", "figure", str(talk.number_of_words(f"up {ALT}")), "It rises"],
+    ]
+    assert said[0] == "07_up"
+
+
+def test_a_notebook_without_a_talk_has_no_slides_to_list_and_a_broken_talk_fails(tmp_path, capsys):
+    silent = nbformat.v4.new_notebook(cells=[markdown("# Silent")])
+    nbformat.write(silent, tmp_path / "08_silent.ipynb")
+    assert talk.main([str(tmp_path / "08_silent.ipynb")]) == 0
+    assert capsys.readouterr().out == ""
+    silent.cells[0].metadata["talk"] = {"show": "figure"}
+    nbformat.write(silent, tmp_path / "08_silent.ipynb")
+    assert talk.main([str(tmp_path / "08_silent.ipynb")]) == 1
+    assert "cell 1: talk.show" in capsys.readouterr().out
+
+
+def test_the_command_that_makes_slides_says_how_to_open_and_print_them(notebook, tmp_path, capsys):
+    assert render.main(["--slides", "--to", str(tmp_path), str(notebook)]) == 0
+    deck, keys = capsys.readouterr().out.splitlines()
+    assert deck.endswith("07_up.slides.html")
+    assert [key for key in ("browser", "S ", "F ", "Esc ", "?print-pdf") if key not in keys] == []

@@ -5,15 +5,18 @@ python -m course_lib.tooling.render [--slides | --figures] [--to FOLDER] [notebo
 
 import argparse
 import base64
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
+from PIL import Image
 from pygments.formatters import HtmlFormatter
 
 from course_lib.console import say
@@ -24,6 +27,7 @@ from course_lib.tooling.document import figures
 from course_lib.tooling.files import ROOT, each, name_of, read, run_command
 
 LINK_TO_NOTEBOOK = re.compile(r'<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"]+\.ipynb(?:[#?][^"]*)?"[^>]*>(.*?)</a>')
+NARROW = 1.55  # width ÷ height, below which a figure is larger beside its title than under it
 TEMPLATES = Path(__file__).parent / "templates"
 NOTEBOOK_LINK = re.compile(r'(<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"#?]+)\.(?:ipynb|md)(?=["#])')
 QUIZ_LINK = re.compile(r"\]\((\.\./docs/quizzes/(\w+))\.md\)")
@@ -53,7 +57,11 @@ def slides(notebook: NotebookNode, name: str) -> str:
     ------
     NotATalk : the notebook has none, or one that breaks a limit.
     """
-    shown = [{**vars(slide), "asks": slide.asks, **_headed(slide.words)} for slide in talk.slides(notebook, name)]
+    made = talk.slides(notebook, name)
+    shown = [
+        {**vars(slide), **_headed(slide), **_look(slide, number), "answers": number > 0 and made[number - 1].asks}
+        for number, slide in enumerate(made)
+    ]
     folders = [TEMPLATES / "course_slides", TEMPLATES / "course_page"]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders), undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -69,10 +77,21 @@ def slides(notebook: NotebookNode, name: str) -> str:
     return template.render(title=title(notebook, name), slides=shown, code_colours=colours)
 
 
-def _headed(words: str) -> dict[str, str]:
-    """A heading in the first line stands at the top of its slide, the rest in the room below."""
-    first, _, rest = words.strip().partition("\n")
-    return {"heading": first, "body": rest} if first.startswith("#") else {"heading": "", "body": words}
+def _headed(slide: talk.Slide) -> dict[str, str]:
+    """A heading in the first line, or the section of a question, stands at the top, the rest in the room below."""
+    first, _, rest = slide.words.strip().partition("\n")
+    if first.startswith("#"):
+        return {"top": first, "body": rest.strip()}
+    return {"top": slide.section, "body": slide.words}
+
+
+def _look(slide: talk.Slide, number: int) -> dict[str, Any]:
+    """Which of the style's kinds a slide is of. A figure that is hardly wider than high has its title at its left."""
+    if slide.figure is None:
+        return {"look": "predict" if slide.asks else "" if number else "opening"}
+    width, height = Image.open(io.BytesIO(slide.figure.png)).size
+    narrow = width < NARROW * height and not _headed(slide)["body"]
+    return {"look": "figure narrow" if narrow else "figure", "aspect": round(width / height, 3)}
 
 
 def _html(markdown: str) -> str:
@@ -147,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=ROOT / "build", metavar="FOLDER")
     options = parser.parse_args(arguments)
 
+    decks: list[Path] = []
+
     def work(path: Path) -> bool:
         nb, name = read(path), name_of(path)
         if options.figures:
@@ -160,9 +181,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             written = [write_page(nb, name, options.to / "pages")]
         for file in written:
             say(str(file))
+        decks.extend(written if options.slides else [])
         return True
 
-    return run_command(parser, options.notebooks, lambda paths: each(paths, work))
+    status = run_command(parser, options.notebooks, lambda paths: each(paths, work))
+    if decks:
+        say("Open one in a browser. Keys: arrows, S what you say, F full screen, Esc overview; ?print-pdf to print.")
+    return status
 
 
 if __name__ == "__main__":

@@ -9,19 +9,29 @@ A cell takes part if its metadata hold ``talk``: one entry for a slide, or a lis
     {"show": "code"}                                     its code; the sources it printed, if it called ``show_source``
     {"show": "code", "of": "VAE.elbo"}                   of these, the one of that name
 
-``show`` may stand beside ``slide``, which then gives the title above. All Markdown of the notebook is what the speaker
-reads: that of a cell with a slide beside its first slide, that of the others beside the slide before them.
+``show`` may stand beside ``slide``, which then gives the title above.
+
+What the speaker reads is the Markdown of the sections that have a slide: that of a cell with a slide beside its first
+slide, that of the others beside the slide before them, or beside their section's first. What stands under a heading
+without a slide is not read in a talk. Beside the slide after a *Predict* stands its answer: what the cells between
+printed, ticks included, and the words that follow.
+
+    python -m course_lib.tooling.talk [notebook …]       the slides of each talk by number, with their words of notes
 """
 
+import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
+from course_lib.console import say
 from course_lib.tooling.document import FigureOutput, figures
-from course_lib.tooling.files import NotATalk
+from course_lib.tooling.files import NotATalk, each, name_of, read, run_command
 
 MOST_WORDS, MOST_LINES = 60, 12  # on one slide; lines of code, or of text that a cell printed
 KEYS, SHOWS = ("slide", "show", "of"), ("figure", "code", "text")
@@ -30,6 +40,9 @@ FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 DISPLAY = re.compile(r"\$\$.+?\$\$", re.DOTALL)
 DOCSTRING = re.compile(r'^[ \t]*[rR]?""".*?"""[ \t]*\n', re.DOTALL | re.MULTILINE)
 INLINE = re.compile(r"(?<![\\$])\$[^$]+\$")
+HEADING = re.compile(r"^```.*?^```|^(#{1,6}) +([^\n]*)", re.DOTALL | re.MULTILINE)  # a # in a fence is none
+CITED = re.compile(r",? <?https?://[^\s()]+(?=\))| \(<?https?://[^\s()]+\)")  # an address behind the name of its work
+ADDRESS = re.compile(r"""(?<!\]\()(?<!["'])https?://""")  # one that is no link's
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,21 @@ class Slide:
     figure: FigureOutput | None = None
     code: str = ""  # Python
     text: str = ""  # as printed
+    section: str = ""  # the heading that a prediction stands under, Markdown
     notes: str = ""  # Markdown
+    answer: str = ""  # to the question on the slide before, as cells printed it; for the speaker
+
+    @property
+    def heading(self) -> str:
+        """The title in the first line, or the section of a prediction; Markdown, "" if there is none."""
+        first = self.words.strip().partition("\n")[0]
+        return first.lstrip("#").strip() if first.startswith("#") else self.section
+
+    @property
+    def kind(self) -> str:
+        """What stands on it, in a word."""
+        shown = {"predict": self.asks, "figure": self.figure, "code": self.code, "text": self.text}
+        return next((kind for kind, stands in shown.items() if stands), "words")
 
     @property
     def asks(self) -> bool:
@@ -58,27 +85,99 @@ def slides(notebook: NotebookNode, name: str) -> list[Slide]:
         names the notebook, the cell and what to do.
     """
     made: list[Slide] = []
-    before: list[str] = []  # prose of cells before the first slide
     for index, cell in enumerate(notebook.cells):
         try:
-            new = slides_of(cell, index)
+            made += slides_of(cell, index)
         except ValueError as error:
             raise NotATalk(f"{name}: cell {index + 1}: {error}") from None
-        prose = [cell.source] if cell.cell_type == "markdown" else []
-        if new:
-            new[0] = replace(new[0], notes="\n\n".join([*before, *prose]))
-            before = []
-        elif made:
-            made[-1] = replace(made[-1], notes="\n\n".join(filter(None, [made[-1].notes, *prose])))
-        else:
-            before += prose
-        made += new
     if not made:
         raise NotATalk(
             f"{name}: expected a talk, found no cell with talk in its metadata; "
             'give some {"slide": …} or {"show": …} (CONTRIBUTING.md, "Add a notebook").'
         )
-    return made
+    passages = list(_passages(notebook))
+    told = [
+        replace(slide, section=_section(slide, passages), notes="\n\n".join(notes))
+        for slide, notes in zip(made, _notes(made, passages), strict=True)
+    ]
+    for number, (question, slide) in enumerate(pairwise(told), start=1):
+        if question.asks:
+            answer = _printed(notebook.cells[question.cell + 1 : slide.cell + 1])
+            told[number] = replace(slide, notes=slide.notes or _next_words(slide, passages), answer=answer)
+    return told
+
+
+@dataclass(frozen=True)
+class _Passage:
+    """What a cell says under one heading; of a code cell, nothing."""
+
+    cell: int
+    under: tuple[int, ...]  # numbers of the headings it stands under, ``## One`` before ``### Two``
+    heading: str  # the last of them
+    prose: str
+    goes_on: bool = False  # above the first heading of its cell: it goes on with what was said before
+
+
+def _passages(notebook: NotebookNode) -> Iterator[_Passage]:
+    """The notebook, cut at its headings and between its cells."""
+    open_headings: list[tuple[int, int, str]] = []  # level, number, text
+    count = 0
+    for index, cell in enumerate(notebook.cells):
+        is_prose = cell.cell_type == "markdown"
+        found = [match for match in HEADING.finditer(cell.source) if match[1]] if is_prose else []
+        ends = [match.start() for match in found] + [len(cell.source)]
+        above = cell.source[: ends[0]].strip() if is_prose else ""
+        if above or not found:
+            under, heading = tuple(number for _, number, _ in open_headings), open_headings[-1][2] if count else ""
+            yield _Passage(index, under, heading, above, goes_on=bool(found))
+        for match, end in zip(found, ends[1:], strict=True):
+            count += 1
+            open_headings = [h for h in open_headings if h[0] < len(match[1])] + [(len(match[1]), count, match[2])]
+            under = tuple(number for _, number, _ in open_headings)
+            yield _Passage(index, under, match[2], cell.source[match.start() : end].strip())
+
+
+def _notes(slides: Sequence[Slide], passages: Sequence[_Passage]) -> list[list[str]]:
+    """The prose of each slide: of its cell, of its section before the first slide of it, and up to the next slide."""
+    first = {slide.cell: number for number, slide in reversed(list(enumerate(slides)))}
+    last = {slide.cell: number for number, slide in enumerate(slides)}
+    shown = {number for passage in passages if _is_on(passage, first) for number in passage.under}
+    notes: list[list[str]] = [[] for _ in slides]
+    ahead: list[str] = []  # said before the slide that it belongs to
+    current = -1  # the slide before
+    section: tuple[int, ...] = ()  # where it stands
+    for passage in passages:
+        if _is_on(passage, first):
+            notes[first[passage.cell]] += [*ahead, passage.prose]
+            ahead, current, section = [], last[passage.cell], passage.under
+        elif set(passage.under[-1:]) <= shown:
+            goes_on = current >= 0 and passage.under == section and not slides[current].asks
+            (notes[current] if goes_on else ahead).append(passage.prose)
+    notes[-1] += ahead
+    return [list(filter(None, said)) for said in notes]
+
+
+def _is_on(passage: _Passage, cells: Container[int]) -> bool:
+    return passage.cell in cells and not passage.goes_on
+
+
+def _next_words(slide: Slide, passages: Sequence[_Passage]) -> str:
+    """The first paragraph after a slide, if it goes on under the same heading: there the notebook answers."""
+    before = [passage for passage in passages if passage.cell <= slide.cell]
+    following = [passage for passage in passages[len(before) :] if passage.prose][:1]
+    return "".join(p.prose.partition("\n\n")[0] for p in following if p.under == before[-1].under)
+
+
+def _section(slide: Slide, passages: Sequence[_Passage]) -> str:
+    """The heading that a prediction stands under; "" of another slide, which has a title of its own."""
+    asked = (p.heading for p in passages if p.cell == slide.cell and PREDICTION.search(p.prose))
+    return next(asked, "") if slide.asks else ""
+
+
+def _printed(cells: Sequence[NotebookNode]) -> str:
+    """What code cells printed, ticks included."""
+    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+    return "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout").strip()
 
 
 def entries(cell: NotebookNode) -> list[Any]:
@@ -133,7 +232,7 @@ def _prediction(cell: NotebookNode) -> str:
         raise ValueError(
             f"talk.slide: expected one block > **Predict.** … in the cell, found {len(found)}; write one there."
         )
-    return str(found[0])
+    return CITED.sub("", str(found[0]))
 
 
 def _figure(cell: NotebookNode, index: int) -> FigureOutput:
@@ -181,6 +280,8 @@ def _keep_limits(slide: Slide) -> None:
         raise ValueError(f"talk: expected one figure or one equation, found {pictures}; make a slide of each.")
     if re.search(r"!\[|<img", slide.words):
         raise ValueError("talk.slide: expected no picture in Markdown, found one; draw it in a cell and show 'figure'.")
+    if ADDRESS.search(slide.words):
+        raise ValueError("talk.slide: expected no bare address, found one; name the work, the cell has its address.")
     lines = [*_lines([slide.code, *FENCE.findall(slide.words)]), *_lines([slide.text])]
     if len(lines) > MOST_LINES:
         raise ValueError(
@@ -197,3 +298,26 @@ def number_of_words(markdown: str) -> int:
     text = INLINE.sub(" formula ", DISPLAY.sub(" ", FENCE.sub(" ", markdown)))
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)  # a link leaves its words
     return sum(re.search(r"\w", word) is not None for word in re.sub(r"^\s*\d+\. ", "", text, flags=re.M).split())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 1 if a file is no notebook, or its talk breaks a limit."""
+    what = "Print the slides of a talk: number, kind, words for the speaker, title."
+    parser = argparse.ArgumentParser(prog="python -m course_lib.tooling.talk", description=what)
+    parser.add_argument("notebooks", nargs="*", help="names such as 03, or paths; the whole course without")
+    options = parser.parse_args(arguments)
+
+    def work(path: Path) -> bool:
+        notebook = read(path)
+        if any(entries(cell) for cell in notebook.cells):
+            say(f"{name_of(path)}")
+            for number, slide in enumerate(slides(notebook, name_of(path)), start=1):
+                said = number_of_words(f"{slide.notes} {slide.answer} {slide.figure.alt if slide.figure else ''}")
+                say(f"{number:4d}  {slide.kind:8}{said:5d}  {slide.heading}")
+        return True
+
+    return run_command(parser, options.notebooks, lambda paths: each(paths, work))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
