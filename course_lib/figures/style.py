@@ -135,26 +135,6 @@ def darken_letters(fig: Figure) -> None:
             text.set_color(ink(text.get_color()))
 
 
-def contrast(colour: ColorType) -> float:
-    """Contrast of a colour with white, 1 to 21, as WCAG 2.1 defines it."""
-    share = np.array(to_rgb(colour))
-    linear = np.where(share <= 0.03928, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    return float(1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05))
-
-
-def ink(colour: ColorType) -> str:
-    """The colour as letters on white need it: its hue, as dark as `LEAST_CONTRAST` asks."""
-    shades = (np.floor(255 * share * np.array(to_rgb(colour)) + 1e-6) / 255 for share in np.linspace(1, 0, 256))
-    return to_hex(next(shade for shade in shades if contrast(shade) >= LEAST_CONTRAST))
-
-
-def darken_letters(fig: Figure) -> None:
-    """Give every text of a figure the `ink` of its colour. White letters stay: they stand on something dark."""
-    for text in fig.findobj(Text):
-        if 1 < contrast(text.get_color()) < LEAST_CONTRAST:
-            text.set_color(ink(text.get_color()))
-
-
 def finding(ax: Axes, sentence: str) -> None:
     """Write what the panel shows as its title, broken into lines that fit the panel's width."""
     inches = ax.get_position().width * ax.figure.get_figwidth()  # type: ignore[union-attr]
