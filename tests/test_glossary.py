@@ -17,7 +17,7 @@ def markdown(path):
 @pytest.mark.parametrize("term", load_terms(), ids=lambda term: term.name)
 def test_a_term_stands_in_the_prose_of_its_lesson(term):
     texts = markdown(LESSONS[term.lesson])
-    assert link_first_uses(texts, [term], "g.md") != texts
+    assert link_first_uses(texts, [term], "g.md", LESSONS[term.lesson].stem) != texts
     assert term.means.endswith((".", "*)"))
 
 
@@ -30,7 +30,7 @@ def test_terms_have_names_of_their_own():
 
 def test_the_first_use_is_linked_and_no_other():
     texts = ["# The negative binomial\n\nNothing here.", "A **negative binomial**, and again negative binomial.", "NB"]
-    assert link_first_uses(texts, [NB], "g.md") == [
+    assert link_first_uses(texts, [NB], "g.md", "05_some") == [
         texts[0], "A **[negative binomial](g.md#negative-binomial)**, and again negative binomial.", "NB"
     ]  # fmt: skip
 
@@ -50,15 +50,30 @@ def test_the_first_use_is_linked_and_no_other():
     ],
 )
 def test_what_is_no_prose_is_left_alone(text):
-    assert link_first_uses([text], [NB], "g.md") == [text]
+    assert link_first_uses([text], [NB], "g.md", "05_some") == [text]
 
 
 def test_two_terms_in_one_sentence_are_both_linked_and_links_do_not_nest():
-    (text,) = link_first_uses(["The ELBO of a negative binomial."], [ELBO, NB], "g.md")
+    (text,) = link_first_uses(["The ELBO of a negative binomial."], [ELBO, NB], "g.md", "05_some")
     assert text == "The [ELBO](g.md#ELBO) of a [negative binomial](g.md#negative-binomial)."
     long = Term("negative binomial likelihood", "x.", "05")
-    (text,) = link_first_uses(["A negative binomial likelihood."], [long, NB], "g.md")
+    (text,) = link_first_uses(["A negative binomial likelihood."], [long, NB], "g.md", "05_some")
     assert text == "A [negative binomial likelihood](g.md#negative-binomial-likelihood)."
+
+
+def test_a_longer_term_keeps_its_words_and_references_keep_their_titles():
+    texts = ["A ZINB likelihood.", "A likelihood.", "## References\n- The ELBO, by somebody."]
+    short, long = Term("likelihood", "x.", "05"), Term("ZINB likelihood", "x.", "06")
+    for terms in ([short, long, ELBO], [ELBO, long, short]):
+        assert link_first_uses(texts, terms, "g.md", "05_some") == [
+            "A [ZINB likelihood](g.md#ZINB-likelihood).", "A [likelihood](g.md#likelihood).", texts[2]
+        ]  # fmt: skip
+
+
+def test_a_word_of_everyday_english_is_linked_where_it_is_the_term():
+    gap = Term("gap", "What the bound lacks.", "03", only_in=("03", "channel"))
+    for name, linked in {"03_vae": True, "channel": True, "07_clustering": False}.items():
+        assert ("(g.md#gap)" in link_first_uses(["A gap."], [gap], "g.md", name)[0]) is linked
 
 
 def test_the_page_explains_each_term_and_says_which_lesson():

@@ -23,7 +23,7 @@ def prepare_notebook(app: Any, page: str, source: list[str]) -> None:
     notebook = json.loads(FORMULA_IN_ANCHOR.sub(r"\1", source[0]))  # MyST leaves formulas out of anchors
     prose = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
     to = "../" * page.count("/") + "docs/glossary.md"
-    linked = link_first_uses(["".join(cell["source"]) for cell in prose], load_terms(), to)
+    linked = link_first_uses(["".join(cell["source"]) for cell in prose], load_terms(), to, page.rpartition("/")[2])
     for cell, text in zip(prose, linked, strict=True):
         cell["source"] = text
     for cell in notebook["cells"]:
