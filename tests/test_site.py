@@ -11,9 +11,10 @@ from course_lib.probability import bounds
 from course_lib.site import __main__ as command
 from course_lib.site import gather
 from course_lib.site.docstrings import as_rst
-from course_lib.site.extension import anchor, prepare_notebook
+from course_lib.site.extension import anchor, link_quiz, no_signature_of_a_protocol, prepare_notebook
 from course_lib.tooling.assets import MATHJAX, copy_assets
 from course_lib.tooling.files import ROOT
+from course_lib.training.protocol import Trainable
 
 
 def html(lines: list[str]) -> str:
@@ -72,9 +73,30 @@ def test_a_notebook_is_linked_to_the_glossary_and_its_figures_keep_their_words()
     assert code["source"] == "draw()  # the ELBO"
     assert code["metadata"] == {"mystnb": {"image": {"alt": "Two hills."}}}
     assert "](00_counts.ipynb#One,-)" in link["source"]
-    untouched = [json.dumps({"cells": cells})]
-    prepare_notebook(None, "homework/hw1", untouched)
-    assert untouched == [json.dumps({"cells": cells})]
+
+
+def test_in_homework_what_tests_an_answer_is_folded_and_nothing_is_linked():
+    test = {"cell_type": "code", "source": "", "metadata": {"nbgrader": {"locked": True}}}
+    answer = {"cell_type": "code", "source": "", "metadata": {"nbgrader": {"locked": False}}}
+    words = {"cell_type": "markdown", "source": "The ELBO.", "metadata": {"nbgrader": {"locked": True}}}
+    source = [json.dumps({"cells": [test, answer, words]})]
+    prepare_notebook(None, "homework/hw3", source)
+    cells = json.loads(source[0])["cells"]
+    assert [cell["metadata"].get("tags") for cell in cells] == [["hide-input"], None, None]
+    assert cells[2]["source"] == "The ELBO."
+
+
+def test_a_quiz_leads_to_the_section_that_it_names():
+    source = ["*Look again:* 03, *The bound, in four lines*\n\n*Look again:* NumPy: axes"]
+    link_quiz(None, "docs/quizzes/03_vae_elbo", source)
+    section = "[03, *The bound, in four lines*](../../notebooks/03_vae_elbo.ipynb#The-bound,-in-four-lines)"
+    assert source == [f"*Look again:* {section}\n\n*Look again:* NumPy: axes"]
+
+
+def test_a_protocol_has_no_signature():
+    asked = ("class", "course_lib.x", Trainable, None, "(*args, **kwargs)", "")
+    assert no_signature_of_a_protocol(None, *asked) == ("", "")
+    assert no_signature_of_a_protocol(None, "class", "x", dict, None, "(a)", "") is None
 
 
 def test_anchors_are_those_of_jupyter():

@@ -32,16 +32,19 @@ That is all. Three things are good to have:
 ``bound_by_quadrature``                            and ``n_latent`` = 1; ``decode`` takes (…, L)
 ``get_marginal_ll``                                ``log_weights(cells, K)``: log p(x, z_k, …) − log q(z_k, …∣x), (K, N)
 ``cells_for``                                      ``genes`` and ``batches``
-``get_normalized_expression``,                     these two; ``encode``, a ``Normal``; ``learns_library``;
-``posterior_predictive_sample``,                   ``decode(z, log_library, batch)``: (…, N, L), (…, N, 1), (N,) to an
-``differential_expression``, ``annotate``          ``Independent`` over cells whose ``base_dist`` has a mean ``mu``
+``get_normalized_expression``                      these two; ``encode``, a ``Normal``; ``learns_library``;
+                                                   ``decode(z, log_library, batch)``: (…, N, L), (…, N, 1), (N,) to an
+                                                   ``Independent`` over cells whose ``base_dist`` has a mean ``mu``
+``posterior_predictive_sample``                    the same
+``differential_expression``, ``annotate``          the same
 ``impute``, ``thinned_predictive_sample``          the same; ``base_dist`` has ``theta`` too, but for a mean
 ``get_latent_library_size``                        the same; where ``learns_library``, ``encode_library(x)`` of log ℓ
 ``predict``, ``annotate_labels``                   ``genes``, ``batches``, ``labels``; ``encode``; ``classify(z)``, a
                                                    ``Categorical``
-``foreground_probability``, ``denoised_protein``,  ``genes``, ``batches``, ``proteins``, ``measures_protein``;
-``impute_protein``, ``annotate_proteins``          ``encode``; ``encode_background(z, batch)``; ``decode_protein(z,
+``foreground_probability``, ``denoised_protein``   ``genes``, ``batches``, ``proteins``, ``measures_protein``;
+                                                   ``encode``; ``encode_background(z, batch)``; ``decode_protein(z,
                                                    log_beta, batch)``
+``impute_protein``, ``annotate_proteins``          the same
 =================================================  =====================================================================
 
 A model whose encoders see the batch says ``encodes_batch = True`` and takes it: ``encode(x, batch)``. One whose encoder

@@ -10,6 +10,7 @@ import nbformat
 
 from course_lib.homework.release import student_version
 from course_lib.homework.sheet import read_sheet, sheet_names
+from course_lib.tooling import talk
 from course_lib.tooling.assets import MATHJAX, copy_assets
 from course_lib.tooling.files import NOTEBOOKS, ROOT, find_notebooks, name_of, read
 from course_lib.tooling.render import title, write_slides
@@ -27,6 +28,12 @@ def gather(folder: Path) -> Path:
     for name in (*PAGES, *LINKED):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    before, start = readme.split("## Start", 1)
+    (folder / "first.md").write_text(before.partition("\n")[2], encoding="utf-8")
+    (folder / "README.md").write_text(
+        f"# Install and use it\n\n## Start{start}", encoding="utf-8"
+    )  # the paragraph and the picture above are the first page's
     with (folder / "docs" / "quizzes" / "README.md").open("a", encoding="utf-8") as contents:
         contents.write("\n```{toctree}\n:hidden:\n:glob:\n\nself_test\n[0-9]*\n```\n")
     _homework(folder / "homework")
@@ -53,7 +60,8 @@ def _slides(folder: Path) -> None:
     for path in find_notebooks():
         notebook, name = read(path), name_of(path)
         if write_slides(notebook, name, folder / "beside" / "slides"):
-            lines.append(f'- <a href="slides/{name}.slides.html">{title(notebook, name)}</a>')
+            number = len(talk.slides(notebook, name))
+            lines.append(f'- <a href="slides/{name}.slides.html">{title(notebook, name)}</a>, {number} slides')
     (folder / "slides.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -78,7 +86,9 @@ def _reference(folder: Path) -> None:
             lines += ["", "```{eval-rst}", f".. automodule:: {module}", "   :members:", "   :ignore-module-all:", "```"]
         (folder / f"{room}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     words = "What the notebooks import. Each page is a part of `course_lib`; CONTRIBUTING says which may import which."
-    contents = "\n".join(rooms())
+    first = ["course_lib.models", "course_lib.probability", "course_lib.networks", "course_lib.data"]
+    first += ["course_lib.training", "course_lib.analysis", "course_lib.figures"]
+    contents = "\n".join([*first, *(room for room in rooms() if room not in first)])
     (folder / "index.md").write_text(
         f"# The library\n\n{words}\n\n```{{toctree}}\n:maxdepth: 2\n\n{contents}\n```\n", encoding="utf-8"
     )

@@ -3,10 +3,10 @@
 import os
 
 project = "From autoencoders to scVI"
-author = "The course authors"
+author = "the course authors"
 copyright = "the course authors; text and figures CC BY 4.0, code BSD 3-Clause"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx.ext.mathjax", "course_lib.site.extension"]
-exclude_patterns = ["static", "beside"]
+exclude_patterns = ["static", "beside", "first.md"]
 
 nb_execution_mode = "off"  # the committed outputs are the page
 nb_render_markdown_format = "myst"
@@ -16,11 +16,13 @@ myst_dmath_double_inline = True
 myst_heading_anchors = 4
 myst_heading_slug_func = "course_lib.site.extension.anchor"
 mathjax_path = "assets/mathjax/tex-svg-full.js"  # the one file that needs no other
+mathjax3_config = {"options": {"enableMenu": False}}  # or every formula is a stop on the way of the Tab key
 
 autodoc_typehints = "none"  # shapes and units are in the docstrings
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 default_role = "py:obj"
 
 html_theme = "sphinx_book_theme"
@@ -36,7 +38,6 @@ repository = os.environ.get("COURSE_REPOSITORY", "")  # its address on GitHub, i
 html_theme_options = {
     "show_toc_level": 2,
     "use_download_button": True,
-    "home_page_in_toc": True,
     "navbar_persistent": [],  # one field for searching is enough
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",

@@ -5,3 +5,11 @@ document.addEventListener("DOMContentLoaded", () => {
     if (part) handle.setAttribute("aria-label", `Pages below ${part.textContent.trim()}`);
   }
 });
+
+// Paper is white, whatever the screen is.
+addEventListener("beforeprint", () => {
+  const page = document.documentElement;
+  page.dataset.onScreen = page.dataset.theme;
+  page.dataset.theme = "light";
+});
+addEventListener("afterprint", () => { document.documentElement.dataset.theme = document.documentElement.dataset.onScreen; });
