@@ -1,6 +1,7 @@
 """A folder graded: the table is whole, nothing that a person wrote is lost, pages go back, and a second run goes on."""
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -185,6 +186,45 @@ def test_a_notebook_of_another_homework_gets_no_points_but_is_named(tmp_path, ru
     words = (tmp_path / "grades" / "class.txt").read_text(encoding="utf-8")
     assert "Not graded: late/hw3.ipynb: of hw3_elbo, and this is hw0_powers; grade with --homework hw3_elbo." in words
     assert "does not show which homework it is of, and was graded as hw0_powers" in rows["plain.ipynb"]["remarks"]
+
+
+ODD = {  # what one student sends → all others are graded all the same, and again
+    "half a character in words": json.dumps(notebook(words="HALF")).replace("HALF", "\\ud800").encode(),
+    "one cell three thousand times": notebook(),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_no_file_keeps_a_class_from_its_table_nor_from_the_next(tmp_path, runs, what):
+    folder, sent = class_of(tmp_path), ODD[what]
+    if not isinstance(sent, bytes):
+        sent.cells += [sent.cells[3]] * 3_000
+    send(folder, "odd.ipynb", sent)
+    for _ in range(2):
+        assert len(graded(tmp_path, folder)) == 5
+    assert rows_of(tmp_path / "grades.csv")["odd.ipynb"]["points"] == "5"
+
+
+def test_a_line_that_ends_within_a_remark_does_not_end_the_row(tmp_path, runs, monkeypatch):
+    monkeypatch.setattr(grading, "run_steps", lambda *_, **__: ({}, ["q1: the cell raised ValueError: a\rb\nc"]))
+    graded(tmp_path)
+    assert "ValueError: a b c" in rows_of(tmp_path / "grades.csv")["'=cmd.ipynb"]["remarks"]
+    assert len((tmp_path / "grades.csv").read_bytes().splitlines()) == 5
+
+
+def test_what_a_student_returns_is_no_formula_in_the_figure_of_the_class(tmp_path):
+    said = r"Expected letters from a to d in quotes, and nothing between them; found '$\frac$'."
+    grade = Grade("a.ipynb", {"q1_square": 0, "q2_cube": 3, "q3": None}, {"q1_square": said}, {"q1_square": "fails"})
+    figure, words = class_figure.class_figure([grade], sheet(), 1)
+    figure.savefig(tmp_path / "class.png")
+    plt.close(figure)
+    assert "$" in words
+
+
+def test_pages_do_not_go_among_what_was_handed_in(tmp_path, runs):
+    folder = class_of(tmp_path)
+    with pytest.raises(ValueError, match=r"pages go into .*, and there is what was handed in; name another table"):
+        grade_folder(folder, folder.with_suffix(".csv"), sheet(), LIMITS, walled=False)
 
 
 # What a person writes

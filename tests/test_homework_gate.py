@@ -39,7 +39,8 @@ class Kernel:
         return ""
 
     def test(self, source: str) -> dict:
-        return runner.test(source, self.names, self.kept)
+        self.kept.put_back()
+        return runner.test(source, self.names)
 
 
 def run(sheet: Sheet, cells, replaced: dict[str, str] | None = None) -> dict[str, dict]:

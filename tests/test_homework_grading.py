@@ -1,5 +1,6 @@
 """One submission graded: a hostile one costs itself alone, an honest one is not suspected, tests say where to look."""
 
+import json
 import os
 import shutil
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,29 @@ def test_what_tests_compare_by_is_put_back(tmp_path):
     assert grade.points["q1_square"] == 0
     assert grade.messages["q1_square"] == "Expected 4, found 0. Look at the power."
     assert "had been replaced before, and was put back" in grade.remarks[0]
+
+
+LIES = {  # answer to question 1, which earns nothing, and costs nobody else anything
+    "the grader's own test": "import course_lib.homework.runner as r\nr.test = lambda *a: {'ok': True}",
+    "what puts back": "import course_lib.homework.runner as r, numpy\nr.Kept.put_back = lambda self: False\n"
+                      "numpy.isclose = lambda *a, **k: numpy.bool_(True)\ndef square(x): return 0",
+    "what is told": "import json\ntell = json.dumps\njson.dumps = lambda d: tell({**d, 'ok': True})",
+    "no answer": "import json, os, sys\ndef square(x):\n    frame = sys._getframe()\n"
+                 "    while frame.f_code.co_name != 'main': frame = frame.f_back\n"
+                 "    said = json.dumps({'nonce': frame.f_locals['step']['nonce']}).encode()\n"
+                 "    for file in range(3, 30):\n        try: os.write(file, b'[' * 90_000 + b'\\n' + said + b'\\n')\n"
+                 "        except OSError: pass",
+    "half a character": "raise ValueError('\\ud800')",
+}  # fmt: skip
+
+
+@walled
+@pytest.mark.slow
+@pytest.mark.parametrize("what", LIES)
+def test_the_process_of_an_answer_is_not_believed(tmp_path, what):
+    grade = graded(tmp_path, LIES[what])
+    assert (grade.points["q1_square"], grade.points["q2_cube"]) == (0, 3)
+    json.dumps(asdict(grade), ensure_ascii=False).encode()
 
 
 @walled

@@ -52,6 +52,16 @@ def test_the_same_source_gives_the_same_bytes(folder, tmp_path):
         assert (tmp_path / "again" / f"{who}.zip").read_bytes() == (folder / f"{who}.zip").read_bytes()
 
 
+def test_a_folder_that_holds_anything_else_is_left_alone(folder, tmp_path):
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(ValueError, match=r"found thesis\.txt in it; name another"):
+        release.release(tmp_path, NAMES)
+    with pytest.raises(FileNotFoundError, match="expected one of"):
+        release.release(folder, ["hw99"])
+    assert (folder / "students.zip").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def test_a_copy_of_the_course_without_solutions_says_so_and_leaves_the_folder(tmp_path):
     (tmp_path / "kept.txt").touch()
     with pytest.raises(FileNotFoundError, match="found none: this copy of the course has no solutions"):

@@ -19,13 +19,13 @@ try:
     from course_lib.homework.grading import Grade, Limits
     from course_lib.homework.sandbox import NoWalls, walls
     from course_lib.homework.sheet import read_sheet
+    from course_lib.tooling.files import INTERRUPTED
 except ModuleNotFoundError as missing:
     sys.exit(
         f"homework: {missing}. This Python lacks the course's packages: type .venv/bin/python instead, or "
         "make grade FOLDER=… TO=grades.csv."
     )
 
-INTERRUPTED = 130
 LIMITS = Limits()
 GRADING = f"""Grades every notebook below FOLDER, whatever its name, in half a minute or so each; lists other files.
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for path in release(given.to, given.names or None):
                 say(f"{path}  {path.stat().st_size / 1000:.0f} kB")
             return 0
-        check_place(given.to)
+        check_place(given.to, given.folder)
         if not given.without_walls:
             walls()
         limits = Limits(cell_seconds=given.cell_seconds, seconds=given.seconds)

@@ -116,7 +116,10 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     ValueError : it is no table of submissions, or has cells that belong to no column or to two.
     """
     text = _text(path)
-    lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text)) if any(line)]
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text)) if any(line)]
+    except csv.Error as error:
+        raise ValueError(f"{path} is there and cannot be read as a table ({error}): name another with --to.") from None
     header = [name.strip() for name in lines[0]] if lines else []
     if "submission" not in header or "points" not in header:
         raise ValueError(f"{path} is there and is no table of this command: name another with --to.")

@@ -84,7 +84,7 @@ def _draw(axes: plt.Axes, failures: Sequence[Failure]) -> None:
     axes.barh(places, [f.count for f in failures], color=[COLOURS.get(f.kind, COLOUR["highlight"]) for f in failures])
     words = [f"{f.where} {f.kind}{f.hint and f': {f.hint}'}" for f in failures]
     wrapped = ["\n".join(textwrap.wrap(textwrap.shorten(said, 104, placeholder=" …"), 54)) for said in words]
-    axes.set_yticks(places, wrapped, fontsize=10)
+    axes.set_yticks(places, wrapped, fontsize=10, parse_math=False)  # a student's $ begins no formula
     axes.set(ylim=(max(len(failures), 5) - 0.5, -0.5), xlim=(0, None), xlabel="notebooks")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     finding(axes, "The commonest failures" if failures else "No test failed")

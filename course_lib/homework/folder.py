@@ -38,7 +38,7 @@ def grade_folder(
     ValueError, FileNotFoundError, NotADirectoryError : files, table and homework do not go together. The message says
         what to do; the table is as it was.
     """
-    check_place(to)
+    check_place(to, folder)
     beside = to.with_suffix("")
     found = look_through(folder, [to, beside], sheet)
     sheet = sheet or the_one_homework(found)
@@ -78,17 +78,22 @@ def of_others(found: HandedIn, sheet: Sheet) -> dict[str, str]:
     }
 
 
-def check_place(to: Path) -> None:
-    """Whether a table may be written there.
+def check_place(to: Path, folder: Path) -> None:
+    """Whether a table of what lies in the folder may be written there.
 
     Raises
     ------
-    ValueError : it is a folder, or no name of a table.
+    ValueError : it is a folder, no name of a table, or the folder beside it is the one of what was handed in.
     """
     if to.is_dir():
         raise ValueError(f"--to {to}: expected the table to write, found a folder; name {to / 'grades.csv'}.")
     if to.suffix.lower() != ".csv":
         raise ValueError(f"--to {to}: expected a name that ends in .csv, such as {to.with_suffix('.csv')}.")
+    if folder.resolve().is_relative_to(to.with_suffix("").resolve()):
+        raise ValueError(
+            f"--to {to}: pages go into {to.with_suffix('')}, and there is what was handed in; name another table, such "
+            f"as {to.with_name(f'{to.stem}_grades.csv')}."
+        )
 
 
 def _grade_each(
@@ -99,7 +104,7 @@ def _grade_each(
     grades = []
     for place, name in enumerate(names, start=1):
         path = found.paths[name]
-        say(f"{place:3d} of {len(names)}  {name[:100]} … ", end="", flush=True)
+        say(f"{place:3d} of {len(names)}  {report.CONTROL.sub(' ', name)[:100]} … ", end="", flush=True)
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.stat().st_size < MOST_BYTES else "large"
         kept = done / f"{hashlib.sha256(name.encode()).hexdigest()[:12]}.json"
         digest = f"{source} {content} {asdict(limits)} {walled}"
@@ -115,7 +120,7 @@ def _grade_each(
             more.append(f"it does not show which homework it is of, and was graded as {sheet.name}.")
         grade = replace(grade, remarks=[*grade.remarks, *more])
         grades.append(grade)
-        odd = f"  ({grade.remarks[0]})" if grade.remarks else ""
+        odd = f"  ({report.CONTROL.sub(' ', grade.remarks[0])})" if grade.remarks else ""
         say(f"{grade.total:g} of {sheet.total}{odd}"[:160], flush=True)
     return grades
 

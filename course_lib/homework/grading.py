@@ -17,6 +17,7 @@ from course_lib.homework.sheet import TEXT_STUB, Sheet, defined_names, of_questi
 from course_lib.homework.submission import NoNotebook, Step, lay_over, read_submission
 
 UNANSWERED = "not answered yet"
+MOST_REMARKS = 20  # what is odd about one submission; a table's cell holds no more than 131 072 characters
 FAILS, RAISES, LEFT, NOT_REACHED = "fails", "raises", "not answered", "not reached"  # how a test can go wrong
 EMPTY = ("", "YOUR ANSWER HERE", TEXT_STUB)  # what is left where an answer in words belongs: nbgrader's text, and ours
 TAMPERED = (
@@ -66,7 +67,7 @@ def grade_file(path: Path, sheet: Sheet, limits: Limits, *, walled: bool = True,
             if grade.points[question.answer] == 0:
                 grade.messages[question.answer] = UNANSWERED
     found, remarks = run_steps(submission.steps, limits, walled=walled)
-    grade.remarks += remarks
+    grade.remarks = list(dict.fromkeys([*grade.remarks, *remarks]))[:MOST_REMARKS]
     defined = {name for step in submission.steps for name in defined_names(step.source)}
     for question in sheet.questions:
         missing = [asked for asked in sheet.asked_names(question.answer) if asked not in defined]

@@ -56,22 +56,27 @@ def instructor_version(sheet: Sheet) -> NotebookNode:
 def release(to: Path, names: list[str] | None = None, source: Path = SOURCE) -> list[Path]:
     """Write ``students/``, ``instructors/`` and a zip of each under ``to``; returns what was written.
 
-    The folder is replaced whole. Beside the notebooks lies a text that says how to work with them.
+    What an earlier call wrote there goes. Beside the notebooks lies a text that says how to work with them.
 
     Raises
     ------
-    FileNotFoundError : there is no homework.
+    FileNotFoundError : there is no homework, or none of that name.
+    ValueError : the folder holds anything else; nothing is written.
     """
     if not (names or sheet_names(source)):
         raise FileNotFoundError(
             f"expected homework below {source}, found none: this copy of the course has no solutions."
         )
-    if to.exists():
-        shutil.rmtree(to)
+    own = {*FOLDERS, *(f"{who}.zip" for who in FOLDERS)}
+    foreign = sorted(path.name for path in to.iterdir() if path.name not in own) if to.exists() else []
+    if foreign:
+        raise ValueError(f"--to {to}: expected a folder for homework alone, found {foreign[0]} in it; name another.")
+    sheets = [read_sheet(name, source) for name in names or sheet_names(source)]
+    versions = [(s.name, {"students": student_version(s), "instructors": instructor_version(s)}) for s in sheets]
+    shutil.rmtree(to, ignore_errors=True)
     written = []
-    for name in names or sheet_names(source):
-        sheet = read_sheet(name, source)
-        for who, notebook in (("students", student_version(sheet)), ("instructors", instructor_version(sheet))):
+    for name, notebooks in versions:
+        for who, notebook in notebooks.items():
             path = to / who / f"{name}.ipynb"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")

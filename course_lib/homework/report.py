@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from course_lib.homework.sheet import Question, Sheet, identity
 
 TEMPLATES = Path(__file__).parent / "templates"
 COURSE = "From autoencoders to scVI"
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a line's end among them, at which a table's row would end as well
 
 
 def table(
@@ -55,9 +57,9 @@ def number(value: float) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that a spreadsheet shows and does not compute, and that any encoding can hold."""
-    text = text.encode("utf-8", errors="replace").decode()
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """Text that a spreadsheet shows in one line and does not compute, and that any encoding can hold."""
+    text = CONTROL.sub(" ", text.encode("utf-8", errors="replace").decode())
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 
 
 def unread(grade: Grade, sheet: Sheet) -> list[Question]:

@@ -80,6 +80,7 @@ def read_submission(path: Path) -> NotebookNode:
                 cell.source = "".join(cell.source)
             if not (isinstance(cell.get("source"), str) and isinstance(cell.get("metadata", {}), dict)):
                 raise TypeError("a cell without text")
+            cell.source = cell.source.encode(errors="replace").decode()  # JSON may hold half a character: no file can
     except (json.JSONDecodeError, nbformat.reader.NotJSONError):
         what = what_it_is(path)
         is_broken = not what and content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{")

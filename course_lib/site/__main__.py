@@ -14,9 +14,7 @@ from pathlib import Path
 
 from course_lib.console import say
 from course_lib.site.gather import gather
-from course_lib.tooling.files import ROOT
-
-INTERRUPTED = 130
+from course_lib.tooling.files import INTERRUPTED, ROOT
 
 
 def build(source: Path, to: Path) -> int:
@@ -25,6 +23,7 @@ def build(source: Path, to: Path) -> int:
     Raises
     ------
     ModuleNotFoundError : a package of the extra `site` is not installed; the message says how.
+    ValueError : ``to`` holds what is no site of Sphinx's.
     """
     try:
         import myst_nb  # noqa: F401
@@ -32,8 +31,9 @@ def build(source: Path, to: Path) -> int:
         from sphinx.cmd.build import build_main
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{error}; pip install -e '.[site]' brings what the site is made with.") from None
-    if to.exists():
-        shutil.rmtree(to)
+    if to.exists() and any(to.iterdir()) and not (to / ".buildinfo").is_file():
+        raise ValueError(f"--to {to}: expected a site, or no folder, found other files in it; name another.")
+    shutil.rmtree(to, ignore_errors=True)
     quiet = ["-q", "--fail-on-warning", "--keep-going"]
     return int(build_main([*quiet, "-b", "html", "-d", str(source.with_name("doctrees")), str(source), str(to)]))
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if work.exists():
             shutil.rmtree(work)
         status = build(gather(work / "source"), options.to)
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, ValueError) as error:
         say(str(error))
         return 1
     except KeyboardInterrupt:
