@@ -39,8 +39,8 @@ class Kernel:
         return ""
 
     def test(self, source: str) -> dict:
-        self.kept.put_back()
-        return runner.test(source, self.names)
+        tampered = self.kept.put_back()
+        return runner.test(source, self.names) | {"tampered": tampered}
 
 
 def run(sheet: Sheet, cells, replaced: dict[str, str] | None = None) -> dict[str, dict]:

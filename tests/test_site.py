@@ -148,3 +148,14 @@ def test_a_warning_is_an_error(status, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(command, "build", lambda source, to: status)
     assert command.main(["--to", str(tmp_path / "site")]) == status
     assert ("mend them" in capsys.readouterr().out) is bool(status)
+
+
+def test_a_folder_that_holds_something_else_is_not_cleared(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sphinx_book_theme", reason="the extra site is not installed")
+    monkeypatch.setattr(command, "gather", lambda folder: folder)
+    to = tmp_path / "thesis"
+    to.mkdir()
+    (to / "thesis.txt").write_text("years", encoding="utf-8")
+    assert command.main(["--to", str(to)]) == 1
+    assert "expected a site, or no folder, found other files in it; name another" in capsys.readouterr().out
+    assert (to / "thesis.txt").is_file()

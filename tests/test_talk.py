@@ -344,10 +344,8 @@ def test_a_figure_hardly_wider_than_high_stands_beside_its_title(size, words, lo
     assert f'<section class="{look}" data-cell="1" style="--aspect: {size[0] / size[1]}">' in deck
 
 
-def test_a_link_to_a_notebook_leaves_its_words_and_a_link_elsewhere_stays():
-    words = (
-        "See [the channel](appendix/channel.ipynb), [03](03_vae_elbo.ipynb#The-bound) and [a](https://a.org/b.ipynb)."
-    )
+def test_a_link_within_the_course_leaves_its_words_and_a_link_elsewhere_stays():
+    words = "See [the channel](appendix/channel.ipynb), [03](../docs/quizzes/03.md#The-bound) and [a](https://a.org/b.ipynb)."
     deck = render.slides(nbformat.v4.new_notebook(cells=[markdown("Said.", {"slide": words})]), "09_name")
     assert "See the channel, 03 and <a" in deck
     assert "https://a.org/b.ipynb" in deck

@@ -16,6 +16,8 @@ from course_lib.console import say
 from course_lib.site.gather import gather
 from course_lib.tooling.files import INTERRUPTED, ROOT
 
+OURS = ".course_site"  # a file in a folder that an earlier call made, whole or half: it may be replaced
+
 
 def build(source: Path, to: Path) -> int:
     """Sphinx over a gathered folder; ``to`` is replaced. Returns its exit status: 1 if there was a warning.
@@ -31,9 +33,11 @@ def build(source: Path, to: Path) -> int:
         from sphinx.cmd.build import build_main
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{error}; pip install -e '.[site]' brings what the site is made with.") from None
-    if to.exists() and any(to.iterdir()) and not (to / ".buildinfo").is_file():
+    if to.exists() and any(to.iterdir()) and not (to / OURS).is_file():
         raise ValueError(f"--to {to}: expected a site, or no folder, found other files in it; name another.")
     shutil.rmtree(to, ignore_errors=True)
+    to.mkdir(parents=True)
+    (to / OURS).touch()
     quiet = ["-q", "--fail-on-warning", "--keep-going"]
     return int(build_main([*quiet, "-b", "html", "-d", str(source.with_name("doctrees")), str(source), str(to)]))
 

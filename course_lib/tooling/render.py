@@ -26,7 +26,7 @@ from course_lib.tooling.assets import MATHJAX, REVEAL, copy_assets
 from course_lib.tooling.document import figures
 from course_lib.tooling.files import ROOT, each, name_of, read, run_command
 
-LINK_TO_NOTEBOOK = re.compile(r'<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"]+\.ipynb(?:[#?][^"]*)?"[^>]*>(.*?)</a>')
+LINK_IN_COURSE = re.compile(r'<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//|#)[^"]+"[^>]*>(.*?)</a>')
 NARROW = 1.55  # width ÷ height, below which a figure is larger beside its title than under it
 TEMPLATES = Path(__file__).parent / "templates"
 NOTEBOOK_LINK = re.compile(r'(<a [^>]*?\bhref="(?![a-zA-Z][\w+.-]*:|//)[^"#?]+)\.(?:ipynb|md)(?=["#])')
@@ -97,10 +97,10 @@ def _look(slide: talk.Slide, number: int) -> dict[str, Any]:
 def _html(markdown: str) -> str:
     """Markdown as a page has it, formulas left to MathJax, headings without a link to themselves.
 
-    Of a link to a notebook the words stay: no notebook lies beside a deck, and nobody clicks on a projector.
+    Of a link to a notebook or a quiz the words stay: neither lies beside a deck, and nobody clicks on a projector.
     """
     html = MarkdownWithMath(IPythonRenderer(escape=False, exclude_anchor_links=True)).render(markdown)
-    return LINK_TO_NOTEBOOK.sub(r"\1", str(html))
+    return LINK_IN_COURSE.sub(r"\1", str(html))
 
 
 def write_page(notebook: NotebookNode, name: str, folder: Path) -> Path:
