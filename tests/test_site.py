@@ -76,14 +76,15 @@ def test_a_notebook_is_linked_to_the_glossary_and_its_figures_keep_their_words()
 
 
 def test_in_homework_what_tests_an_answer_is_folded_and_nothing_is_linked():
-    test = {"cell_type": "code", "source": "", "metadata": {"nbgrader": {"locked": True}}}
-    answer = {"cell_type": "code", "source": "", "metadata": {"nbgrader": {"locked": False}}}
-    words = {"cell_type": "markdown", "source": "The ELBO.", "metadata": {"nbgrader": {"locked": True}}}
-    source = [json.dumps({"cells": [test, answer, words]})]
+    test = {"cell_type": "code", "source": "", "metadata": {"nbgrader": {"grade": True, "locked": True}}}
+    given = {"cell_type": "code", "source": "", "metadata": {"nbgrader": {"grade": False, "locked": True}}}
+    answer = {"cell_type": "code", "source": "", "metadata": {"nbgrader": {"grade": False, "locked": False}}}
+    words = {"cell_type": "markdown", "source": "The ELBO.", "metadata": {"nbgrader": {"grade": True}}}
+    source = [json.dumps({"cells": [test, given, answer, words]})]
     prepare_notebook(None, "homework/hw3", source)
     cells = json.loads(source[0])["cells"]
-    assert [cell["metadata"].get("tags") for cell in cells] == [["hide-input"], None, None]
-    assert cells[2]["source"] == "The ELBO."
+    assert [cell["metadata"].get("tags") for cell in cells] == [["hide-input"], None, None, None]
+    assert cells[3]["source"] == "The ELBO."
 
 
 def test_a_quiz_leads_to_the_section_that_it_names():

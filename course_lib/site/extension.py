@@ -29,7 +29,7 @@ def prepare_notebook(app: Any, page: str, source: list[str]) -> None:
     notebook = json.loads(FORMULA_IN_ANCHOR.sub(r"\1", source[0]))  # MyST leaves formulas out of anchors
     if page.startswith("homework/"):
         for cell in notebook["cells"]:
-            if cell["metadata"].get("nbgrader", {}).get("locked") and cell["cell_type"] == "code":
+            if cell["metadata"].get("nbgrader", {}).get("grade") and cell["cell_type"] == "code":
                 cell["metadata"].setdefault("tags", []).append("hide-input")
         source[0] = json.dumps(notebook)
         return
