@@ -11,7 +11,7 @@ from course_lib.probability import bounds
 from course_lib.site import __main__ as command
 from course_lib.site import gather
 from course_lib.site.docstrings import as_rst
-from course_lib.site.extension import anchor, link_quiz, no_signature_of_a_protocol, prepare_notebook
+from course_lib.site.extension import link_quiz, no_signature_of_a_protocol, prepare_notebook, slug
 from course_lib.tooling.assets import MATHJAX, copy_assets
 from course_lib.tooling.files import ROOT
 from course_lib.training.protocol import Trainable
@@ -101,7 +101,7 @@ def test_a_protocol_has_no_signature():
 
 
 def test_anchors_are_those_of_jupyter():
-    assert anchor("The bound, in four lines") == "The-bound,-in-four-lines"
+    assert slug("The bound, in four lines") == "The-bound,-in-four-lines"
 
 
 def test_every_module_has_its_room():
@@ -160,3 +160,13 @@ def test_a_folder_that_holds_something_else_is_not_cleared(tmp_path, monkeypatch
     assert command.main(["--to", str(to)]) == 1
     assert "expected a site, or no folder, found other files in it; name another" in capsys.readouterr().out
     assert (to / "thesis.txt").is_file()
+
+
+def test_no_folder_beside_the_site_is_touched(tmp_path, monkeypatch):
+    beside = tmp_path / "site-work" / "thesis.txt"
+    beside.parent.mkdir()
+    beside.write_text("years", encoding="utf-8")
+    monkeypatch.setattr(command, "gather", lambda folder: folder)
+    monkeypatch.setattr(command, "build", lambda source, to: 0)
+    assert command.main(["--to", str(tmp_path / "site")]) == 0
+    assert beside.is_file()

@@ -95,7 +95,7 @@ def message_of(went: dict[str, Any], missing: Sequence[str] = ()) -> str:
 
 def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """How each test went, by name; and remarks. Steps that break the process are left out, and the rest run again."""
-    left_out: dict[str, str] = {}  # steps, each with what it did
+    left_out: dict[str, Broken] = {}  # steps, each with what it did
     failed: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []
     deadline = time.monotonic() + limits.seconds
@@ -121,12 +121,10 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
                         remarks.append(f"{step.name}: {TAMPERED}")
             return failed | found, list(dict.fromkeys(remarks))
         except Broken as broken:
-            if not running:
-                raise
             remarks.append(f"{running}: {broken}")
             failed |= found
             failed[running] = {"ok": False, "type": "", "message": f"{broken}", "kind": broken.kind}
-            left_out[running] = f"{broken}"
+            left_out[running] = broken
             if time.monotonic() >= deadline:
                 remarks.append(f"all time for one submission, {limits.seconds} s, is used up.")
                 break
@@ -134,7 +132,7 @@ def run_steps(steps: tuple[Step, ...], limits: Limits, *, walled: bool) -> tuple
 
 
 def _explained(
-    went: dict[str, Any], step: Step, sources: dict[str, str], raised: dict[str, str], left_out: dict[str, str]
+    went: dict[str, Any], step: Step, sources: dict[str, str], raised: dict[str, str], left_out: dict[str, Broken]
 ) -> dict[str, Any]:
     """How a test went, of which kind a failure is, and the student's line that raised, its text as it was sent."""
     if went["ok"]:
@@ -149,7 +147,7 @@ def _explained(
         return went | {"message": said, "kind": RAISES}
     of = of_question(step.name)
     if went.get("type") == "NameError" and of in left_out:
-        return went | {"message": f"the cell {of} was left out: {left_out[of]}", "kind": Broken(left_out[of]).kind}
+        return went | {"message": f"the cell {of} was left out: {left_out[of]}", "kind": left_out[of].kind}
     if went.get("type") == "NameError" and of in raised:
         return went | {"message": f"the cell {of} itself raised {raised[of]}: mend that first.", "kind": RAISES}
     return went | {"kind": FAILS if went.get("type") == "AssertionError" else RAISES}

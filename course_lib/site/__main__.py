@@ -9,6 +9,7 @@ pages for the modules of ``course_lib``. A warning is an error. To read it: ``py
 import argparse
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,11 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m course_lib.site", description=__doc__.split("\n")[0])
     parser.add_argument("--to", type=Path, default=ROOT / "build" / "site", metavar="FOLDER")
     options = parser.parse_args(arguments)
-    work = options.to.with_name(f"{options.to.name}-work")
     try:
-        if work.exists():
-            shutil.rmtree(work)
-        status = build(gather(work / "source"), options.to)
+        with tempfile.TemporaryDirectory(prefix="course-site-") as work:
+            status = build(gather(Path(work) / "source"), options.to)
     except (ModuleNotFoundError, ValueError) as error:
         say(str(error))
         return 1

@@ -6,12 +6,12 @@ from typing import Any
 
 from course_lib.site.docstrings import as_rst
 from course_lib.site.glossary import link_first_uses, load_terms
-from course_lib.tooling.document import anchor as quoted
+from course_lib.tooling.document import anchor
 from course_lib.tooling.files import NOTEBOOKS
 
 
-def anchor(heading: str) -> str:
-    """A heading's anchor, as JupyterLab makes it: links in notebooks name headings so."""
+def slug(heading: str) -> str:
+    """A heading's anchor as MyST wants it; in a link it is quoted (`course_lib.tooling.document.anchor`)."""
     return heading.replace(" ", "-")
 
 
@@ -51,7 +51,7 @@ def link_quiz(app: Any, page: str, source: list[str]) -> None:
     if page.startswith("docs/quizzes/"):
         lessons = {path.stem[:2]: path.name for path in NOTEBOOKS.glob("[0-9]*.ipynb")}
         source[0] = LOOK_AGAIN.sub(
-            lambda said: f"{said[1]}[{said[2]}, *{said[3]}*](../../notebooks/{lessons[said[2]]}#{quoted(said[3])})",
+            lambda said: f"{said[1]}[{said[2]}, *{said[3]}*](../../notebooks/{lessons[said[2]]}#{anchor(said[3])})",
             source[0],
         )
         source[0] = FORMULA_IN_ANCHOR.sub(r"\1", source[0])

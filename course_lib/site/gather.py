@@ -28,12 +28,10 @@ def gather(folder: Path) -> Path:
     for name in (*PAGES, *LINKED):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    readme = (folder / "README.md").read_text(encoding="utf-8")
-    before, start = readme.split("## Start", 1)
+    # What stands above the README's first section is the site's first page.
+    before, start = (folder / "README.md").read_text(encoding="utf-8").split("## Start", 1)
     (folder / "first.md").write_text(before.partition("\n")[2], encoding="utf-8")
-    (folder / "README.md").write_text(
-        f"# Install and use it\n\n## Start{start}", encoding="utf-8"
-    )  # the paragraph and the picture above are the first page's
+    (folder / "README.md").write_text(f"# Install and use it\n\n## Start{start}", encoding="utf-8")
     with (folder / "docs" / "quizzes" / "README.md").open("a", encoding="utf-8") as contents:
         contents.write("\n```{toctree}\n:hidden:\n:glob:\n\nself_test\n[0-9]*\n```\n")
     _homework(folder / "homework")
@@ -66,7 +64,7 @@ def _slides(folder: Path) -> None:
 
 
 def rooms() -> dict[str, list[str]]:
-    """Every part of the library with its modules, by name; what starts with an underscore is left out."""
+    """Every part of the library with its modules, by name."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "course_lib").rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts

@@ -14,7 +14,7 @@ myst_enable_extensions = ["dollarmath", "amsmath", "linkify"]
 myst_linkify_fuzzy_links = False  # addresses with their https:// alone
 myst_dmath_double_inline = True
 myst_heading_anchors = 4
-myst_heading_slug_func = "course_lib.site.extension.anchor"
+myst_heading_slug_func = "course_lib.site.extension.slug"
 mathjax_path = "assets/mathjax/tex-svg-full.js"  # the one file that needs no other
 mathjax3_config = {"options": {"enableMenu": False}}  # or every formula is a stop on the way of the Tab key
 
